@@ -1,0 +1,118 @@
+"""Validated settings: one table, from which the TOML, the dialog and the help are made."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+import platformdirs
+import tomli_w
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from labeler.errors import SettingsError
+from labeler.files import write_atomically
+
+T = TypeVar("T", bound=BaseModel)
+
+
+def _field(default: Any, description: str, group: str, **limits: Any) -> Any:
+    return Field(default, description=description, json_schema_extra={"group": group}, **limits)
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    def differing(self) -> dict[str, Any]:
+        """The values that differ from the defaults, ready for TOML."""
+        return self.model_dump(mode="json", exclude_defaults=True, exclude_none=True)
+
+
+class Settings(_Table):
+    """Settings of one project; ``project.toml`` keeps those that differ from the defaults."""
+
+    classes: tuple[str, ...] = _field(("object",), "Names of the classes; pixel value 1 is the first.", "Classes")
+    threshold: float = _field(
+        0.8075, "Confidence (predicted IoU) from which a mask is accepted without a person.", "Gate", ge=0, le=1
+    )
+    first_labels: int = _field(11, "Labels before the first model is trained.", "Rounds", ge=2, le=1000)
+    retrain_labels: int = _field(4, "New labels that start a round, at least.", "Rounds", ge=1, le=10000)
+    retrain_share: float = _field(0.10, "New labels that start a round, as a share of the core.", "Rounds", ge=0, le=1)
+    retrain_automatically: bool = _field(True, "Start rounds without being asked.", "Rounds")
+    debounce_s: float = _field(
+        2.0, "Seconds without a new label before a round starts by itself.", "Rounds", ge=0, le=600
+    )
+    holdout_every: int = _field(6, "Every n-th label judges and is never trained on.", "Rounds", ge=2, le=100)
+    base_width: int = _field(8, "Channels of the first stage of the U-Net (the article: 16).", "Network", ge=2, le=64)
+    dropout: float = _field(0.0, "Dropout ratio of the U-Net (the article: 0.5).", "Network", ge=0, lt=1)
+    patch: int = _field(
+        128, "Side of the training crops in pixels, a multiple of 16.", "Training", ge=32, le=1024, multiple_of=16
+    )
+    batch: int = _field(10, "Crops in a training step.", "Training", ge=1, le=512)
+    steps: int = _field(250, "Most steps of a round that goes on from the champion.", "Training", ge=1, le=1_000_000)
+    first_steps: int = _field(600, "Most steps of a round that starts from nothing.", "Training", ge=1, le=1_000_000)
+    lr: float = _field(2e-3, "Peak learning rate of AdamW.", "Training", gt=0, le=1)
+    dihedral: bool = _field(True, "Train on the eight rotations and reflections.", "Training")
+    shift: int = _field(16, "Random shift of the crops, in pixels.", "Training", ge=0, le=512)
+    brightness: float = _field(
+        0.2, "Random change of brightness and contrast, in standard deviations.", "Training", ge=0, le=2
+    )
+    invert: bool = _field(False, "Train on inverted images too (only where polarity does not matter).", "Training")
+    device: Literal["auto", "cpu", "cuda", "mps"] = _field("auto", "Where to compute.", "Machine")
+    threads: int = _field(0, "Processor threads for computing; 0 chooses.", "Machine", ge=0, le=256)
+    memory_mb: int = _field(2048, "Memory for decoded training images, in MiB.", "Machine", ge=64, le=1_000_000)
+    seed: int = _field(0, "Seed of everything that is drawn at random.", "Machine", ge=0)
+
+    @field_validator("classes")
+    @classmethod
+    def _named_classes(cls, classes: tuple[str, ...]) -> tuple[str, ...]:
+        if not 1 <= len(classes) <= 254 or len(set(classes)) != len(classes) or not all(map(str.strip, classes)):
+            raise ValueError("1 to 254 different names are needed")
+        return classes
+
+
+class Preferences(_Table):
+    """What one person likes, kept beside no project."""
+
+    theme: Literal["system", "light", "dark"] = _field("system", "Colours of the window.", "Look")
+    ui_scale: float = _field(1.0, "Size of the text in the window.", "Look", ge=0.75, le=2)
+    overlay: Literal["fill", "contour", "off"] = _field("fill", "How masks are drawn over the image.", "Canvas")
+    opacity: float = _field(0.4, "Opacity of the filled mask.", "Canvas", ge=0.05, le=1)
+    brush: float = _field(12.0, "Diameter of the brush, in image pixels.", "Canvas", ge=1, le=1024)
+    eraser: float = _field(12.0, "Diameter of the eraser, in image pixels.", "Canvas", ge=1, le=1024)
+    keep_view: bool = _field(False, "Keep zoom and position on the next image.", "Canvas")
+    recent: tuple[str, ...] = Field((), description="Projects opened lately, newest first.")
+
+
+def settings_from(values: dict[str, Any], *, source: str) -> Settings:
+    """Settings from plain values; SettingsError names ``source``, the setting and what is allowed."""
+    return _validated(Settings, values, source)
+
+
+def _validated(table: type[T], values: dict[str, Any], source: str) -> T:
+    try:
+        return table.model_validate(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = ".".join(map(str, first["loc"])) or "settings"
+        raise SettingsError(f"{source}: {name}: {first['msg']}; correct or delete this line") from error
+
+
+def preferences_path() -> Path:
+    """File of the preferences, in the user's configuration folder."""
+    return Path(platformdirs.user_config_dir("labeler", appauthor=False)) / "preferences.toml"
+
+
+def load_preferences() -> Preferences:
+    """The person's preferences; the defaults where there are none or they cannot be read."""
+    try:
+        return _validated(Preferences, tomllib.loads(preferences_path().read_text("utf-8")), "preferences")
+    except (OSError, ValueError, SettingsError):
+        return Preferences()
+
+
+def save_preferences(preferences: Preferences) -> None:
+    """Write the preferences; StorageError where that is not possible."""
+    path = preferences_path()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(path, tomli_w.dumps(preferences.differing()).encode())

@@ -1,0 +1,1 @@
+"""The window: renders records, emits intents; the session acts."""

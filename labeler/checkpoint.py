@@ -1,0 +1,131 @@
+"""Model files: safetensors with the network's configuration inside, and a JSON of its story beside."""
+
+from __future__ import annotations
+
+import json
+import pickle
+import re
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load as load_safetensors
+from safetensors.torch import save as save_safetensors
+from torch import Tensor
+
+from labeler.errors import CheckpointError
+from labeler.files import sha256_of, write_atomically
+from labeler.networks import NetworkConfig, ResidualUNet
+
+FORMAT = "labeler-residual-unet-1"
+WIDEST = 256  # a base width above this is taken for damage, not for a network
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """Weights of a residual U-Net, what is needed to build it, and what is known of it."""
+
+    config: NetworkConfig
+    weights: dict[str, Tensor]
+    metrics: dict[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, network: ResidualUNet, metrics: dict[str, Any] | None = None) -> Checkpoint:
+        """A copy of a network's weights, on the processor."""
+        weights = {name: value.detach().cpu().clone().contiguous() for name, value in network.state_dict().items()}
+        return cls(network.config, weights, metrics or {})
+
+    def network(self) -> ResidualUNet:
+        """The network, in eval mode."""
+        network = ResidualUNet(self.config)
+        try:
+            network.load_state_dict(self.weights)
+        except RuntimeError as error:
+            raise CheckpointError(f"the weights do not fit a residual U-Net: {_first_line(error)}") from error
+        return network.eval()
+
+
+def save(path: Path, checkpoint: Checkpoint) -> str:
+    """Write ``path`` (.safetensors) and its JSON beside; returns the SHA-256 of the weights file."""
+    header = {"format": FORMAT, "config": json.dumps(asdict(checkpoint.config))}
+    payload = save_safetensors(checkpoint.weights, metadata=header)
+    digest = sha256_of(payload)
+    story = {"format": FORMAT, "sha256": digest, "config": asdict(checkpoint.config), "metrics": checkpoint.metrics}
+    write_atomically(path, payload)
+    write_atomically(path.with_suffix(".json"), json.dumps(story, indent=2).encode())
+    return digest
+
+
+def load(path: Path, *, sha256: str | None = None) -> Checkpoint:
+    """Read a model file; .pt and .pth with ``weights_only``. CheckpointError names the file and the way out."""
+    try:
+        payload = path.read_bytes()
+    except OSError as error:
+        raise CheckpointError(f"{path}: cannot be read ({error.strerror}); choose another model") from error
+    if sha256 is not None and sha256_of(payload) != sha256:
+        raise CheckpointError(f"{path}: damaged (its SHA-256 has changed); go back to another version")
+    read = _read_torch if path.suffix.lower() in (".pt", ".pth") else _read_safetensors
+    weights = read(path, payload)
+    checkpoint = Checkpoint(_config_of(path, weights), weights, _story(path))
+    try:
+        checkpoint.network()
+    except CheckpointError as error:
+        raise CheckpointError(f"{path}: {error}; choose a model that labeler has made") from error
+    return checkpoint
+
+
+def _read_safetensors(path: Path, payload: bytes) -> dict[str, Tensor]:
+    try:
+        return load_safetensors(payload)
+    except (SafetensorError, ValueError, KeyError, RuntimeError) as error:
+        reason = f"not a sound safetensors file ({_first_line(error)})"
+        raise CheckpointError(f"{path}: {reason}; choose another model") from error
+
+
+def _read_torch(path: Path, payload: bytes) -> dict[str, Tensor]:
+    del payload  # torch reads the file itself
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError, AttributeError, OSError) as error:
+        reason = f"not a plain PyTorch state dict ({_first_line(error)})"
+        raise CheckpointError(f"{path}: {reason}; save it with torch.save(model.state_dict(), ...)") from error
+    content = content.get("weights", content) if isinstance(content, dict) else content
+    if not isinstance(content, dict) or not all(isinstance(value, Tensor) for value in content.values()):
+        raise CheckpointError(f"{path}: holds no state dict; save it with torch.save(model.state_dict(), ...)")
+    return {str(name): value for name, value in content.items()}
+
+
+def _config_of(path: Path, weights: dict[str, Tensor]) -> NetworkConfig:
+    """The configuration that the shapes of the weights imply."""
+    first, head = weights.get("down.0.conv.weight"), weights.get("head.weight")
+    if first is None or head is None or first.ndim != 4 or head.ndim != 4:
+        raise CheckpointError(f"{path}: not a residual U-Net; choose a model that labeler has made")
+    width, channels, outputs = first.shape[0], first.shape[1], head.shape[0]
+    if not (1 <= width <= WIDEST and 1 <= channels <= WIDEST and 1 <= outputs <= WIDEST):
+        raise CheckpointError(f"{path}: claims a network of width {width}; choose another model")
+    return NetworkConfig(width, channels, 1 if outputs == 1 else outputs - 1, dropout=_dropout(path))
+
+
+def _dropout(path: Path) -> float:
+    """Dropout has no weights: it is read from the JSON beside, 0 where there is none."""
+    value = _json_beside(path).get("config", {}).get("dropout", 0.0)
+    return float(value) if isinstance(value, int | float) and 0 <= value < 1 else 0.0
+
+
+def _story(path: Path) -> dict[str, Any]:
+    metrics = _json_beside(path).get("metrics", {})
+    return metrics if isinstance(metrics, dict) else {}
+
+
+def _json_beside(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.with_suffix(".json").read_text("utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def _first_line(error: BaseException) -> str:
+    return re.split(r"[\n:]", str(error).strip() or type(error).__name__, maxsplit=1)[0][:120]

@@ -1,0 +1,189 @@
+"""From labelled images to batches: decoded once, cropped, turned, standardised."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from labeler import images, masks
+from labeler.errors import ImageError, MaskError
+from labeler.records import Image, Mask
+from labeler.settings import Settings
+
+OBJECT_CENTRED = 0.5  # share of crops around a foreground pixel, so that small objects are seen
+DARKEST_STD = 1 / 255  # of the full scale: keeps a flat image from becoming amplified noise
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """Where one labelled pair lies; the hashes are checked when it is read."""
+
+    image_path: Path
+    mask_path: Path
+    image_sha256: str | None = None
+    mask_sha256: str | None = None
+    fresh: bool = False  # new since the champion was trained
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """A decoded pair; ``mean`` and ``scale`` turn pixels into network input: (x - mean) * scale."""
+
+    image: Image
+    mask: Mask
+    mean: float
+    scale: float
+    foreground: NDArray[np.int64]  # flat indices of some foreground pixels
+    fresh: bool
+
+
+def standardisation(image: Image) -> tuple[float, float]:
+    """(mean, 1/std) over all pixels and channels of an image, in its own units."""
+    full = float(np.iinfo(image.dtype).max)
+    return float(image.mean()), 1 / max(float(image.std()), DARKEST_STD * full)
+
+
+def network_input(image: Image, *, channels: int = 3) -> Tensor:
+    """(channels, H, W) float32, mean 0 and standard deviation 1 over the image; grey is repeated."""
+    mean, scale = standardisation(image)
+    planes = torch.from_numpy(image.astype(np.float32)).sub_(mean).mul_(scale)
+    planes = planes.unsqueeze(-1) if planes.ndim == 2 else planes
+    if channels == 1:
+        return planes.mean(dim=-1, keepdim=True).movedim(-1, 0)
+    return planes.movedim(-1, 0).expand(channels, -1, -1)
+
+
+def read_pair(sample: Sample, *, classes: int) -> Pair:
+    """Decode one pair; ImageError and MaskError name the file."""
+    image = images.load(sample.image_path, sha256=sample.image_sha256)
+    mask = masks.load(sample.mask_path, sha256=sample.mask_sha256)
+    mask = masks.checked(mask, shape=(image.shape[0], image.shape[1]), classes=classes, name=str(sample.mask_path))
+    foreground = np.flatnonzero(mask)
+    if foreground.size > 4096:  # enough to centre crops on; the whole index of a large mask is not
+        foreground = foreground[np.linspace(0, foreground.size - 1, 4096, dtype=np.int64)]
+    mean, scale = standardisation(image)
+    return Pair(image, mask, mean, scale, foreground, sample.fresh)
+
+
+class Core:
+    """The labelled pairs of a round, decoded once and kept up to a memory budget."""
+
+    def __init__(self, samples: Sequence[Sample], *, classes: int, memory_mb: int) -> None:
+        self.samples = list(samples)
+        self.classes = classes
+        self.skipped: list[str] = []
+        self._kept: dict[int, Pair] = {}
+        self._room = memory_mb * 2**20
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    def preload(self, index: int) -> bool:
+        """Read one pair; False (with the reason in ``skipped``) where it cannot be used."""
+        try:
+            self.pair(index)
+        except (ImageError, MaskError) as error:
+            self.skipped.append(str(error))
+            return False
+        return True
+
+    def keep_only(self, usable: Sequence[int]) -> None:
+        """Drop the samples that could not be read."""
+        self._kept = {new: self._kept[old] for new, old in enumerate(usable) if old in self._kept}
+        self.samples = [self.samples[index] for index in usable]
+
+    def pair(self, index: int) -> Pair:
+        """A decoded pair, from memory where it is kept."""
+        if index in self._kept:
+            return self._kept[index]
+        pair = read_pair(self.samples[index], classes=self.classes)
+        size = pair.image.nbytes + pair.mask.nbytes
+        if size <= self._room:
+            self._room -= size
+            self._kept[index] = pair
+        return pair
+
+
+class Batches:
+    """Endless random batches of augmented crops; the same ``rng`` gives the same batches."""
+
+    def __init__(self, core: Core, settings: Settings, rng: np.random.Generator, *, channels: int) -> None:
+        self.core, self.settings, self.rng, self.channels = core, settings, rng, channels
+        self.fresh = [index for index, sample in enumerate(core.samples) if sample.fresh]
+
+    def draw(self, count: int) -> tuple[Tensor, Tensor, list[int]]:
+        """Inputs (count, channels, p, p) float32, targets (count, p, p) int64, and the samples they came from."""
+        chosen = self._choose(count)
+        crops = [self._crop(self.core.pair(index)) for index in chosen]
+        inputs = np.stack([image for image, _ in crops])
+        targets = np.stack([mask for _, mask in crops])
+        x = torch.from_numpy(inputs).movedim(-1, 1).expand(-1, self.channels, -1, -1)
+        return self._lit(x, count), torch.from_numpy(targets).long(), chosen
+
+    def _choose(self, count: int) -> list[int]:
+        """Half of a batch from what is new since the champion, the rest from the whole core."""
+        new = count // 2 if self.fresh and len(self.fresh) < len(self.core) else 0
+        chosen = self.rng.choice(self.fresh, new) if new else np.empty(0, np.int64)
+        rest = self.rng.integers(len(self.core), size=count - new)
+        return [int(index) for index in np.concatenate([chosen, rest])]
+
+    def _crop(self, pair: Pair) -> tuple[NDArray[np.float32], Mask]:
+        """One standardised crop (p, p, channels) and its mask (p, p), turned by one of the eight symmetries."""
+        height, width = pair.mask.shape
+        top, left = self._corner(pair, height, width)
+        patch = self.settings.patch
+        rows = reflected(np.arange(top, top + patch), height)
+        columns = reflected(np.arange(left, left + patch), width)
+        if self.settings.dihedral:
+            rows = rows[::-1] if self.rng.random() < 0.5 else rows
+            columns = columns[::-1] if self.rng.random() < 0.5 else columns
+        image = pair.image[rows[:, None], columns].astype(np.float32)
+        mask = pair.mask[rows[:, None], columns]
+        if self.settings.dihedral and self.rng.random() < 0.5:
+            image, mask = image.swapaxes(0, 1), mask.swapaxes(0, 1)
+        image = image[..., None] if image.ndim == 2 else image
+        if image.shape[-1] != self.channels and self.channels == 1:
+            image = image.mean(axis=-1, keepdims=True)
+        image = np.broadcast_to(image, (*image.shape[:2], self.channels))
+        return (image - pair.mean) * pair.scale, mask
+
+    def _corner(self, pair: Pair, height: int, width: int) -> tuple[int, int]:
+        shift, patch = self.settings.shift, self.settings.patch
+        if pair.foreground.size and self.rng.random() < OBJECT_CENTRED:
+            row, column = divmod(int(self.rng.choice(pair.foreground)), width)
+            row, column = (int(v + self.rng.integers(-patch // 3, patch // 3 + 1)) - patch // 2 for v in (row, column))
+        else:
+            row, column = (
+                int(self.rng.integers(min(0, side - patch) - shift, max(0, side - patch) + shift + 1))
+                for side in (height, width)
+            )
+        return self._clamped(row, height), self._clamped(column, width)
+
+    def _clamped(self, start: int, side: int) -> int:
+        shift, patch = self.settings.shift, self.settings.patch
+        return min(max(start, min(0, side - patch) - shift), max(0, side - patch) + shift)
+
+    def _lit(self, x: Tensor, count: int) -> Tensor:
+        """Brightness, contrast and polarity, drawn for each crop."""
+        spread = self.settings.brightness
+        contrast = self.rng.uniform(1 - spread, 1 + spread, count)
+        if self.settings.invert:
+            contrast *= self.rng.choice([-1.0, 1.0], count)
+        offset = self.rng.uniform(-spread, spread, count)
+        factors = torch.from_numpy(np.stack([contrast, offset]).astype(np.float32)).view(2, count, 1, 1, 1)
+        return x * factors[0] + factors[1]
+
+
+def reflected(indices: NDArray[np.int64], length: int) -> NDArray[np.int64]:
+    """Indices folded back into 0..length-1 by reflection at the first and last pixel."""
+    if length == 1:
+        return np.zeros_like(indices)
+    period = 2 * (length - 1)
+    folded = np.abs(indices) % period
+    return np.minimum(folded, period - folded)

@@ -1,0 +1,76 @@
+"""Where to compute, in which precision, with how many threads."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import platform
+from pathlib import Path
+
+import torch
+
+OUT_OF_MEMORY_WORDS = ("out of memory", "can't allocate memory", "not enough memory", "alloc_failed")
+
+
+def choose_device(wanted: str = "auto") -> torch.device:
+    """The device that ``wanted`` names; ``auto`` and what is not there fall back: cuda, then mps, then cpu."""
+    there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    if wanted != "auto" and there.get(wanted):
+        return torch.device(wanted)
+    return torch.device(next(name for name in ("cuda", "mps", "cpu") if there[name]))
+
+
+def describe(device: torch.device) -> str:
+    """The device in words for a person."""
+    if device.type == "cuda":
+        properties = torch.cuda.get_device_properties(device)
+        return f"{properties.name} ({properties.total_memory / 2**30:.0f} GiB)"
+    name = {"mps": "Apple GPU", "cpu": f"processor ({torch.get_num_threads()} threads)"}[device.type]
+    return f"{name}, {'bf16' if autocast_dtype(device) is not None else 'fp32'}"
+
+
+def autocast_dtype(device: torch.device) -> torch.dtype | None:
+    """bfloat16 where the device computes in it faster than in float32, else None."""
+    if device.type == "cuda":
+        return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else None
+    if device.type == "cpu":
+        return torch.bfloat16 if processor_has_bf16() else None
+    return None
+
+
+def processor_has_bf16() -> bool:
+    """True where the processor multiplies bfloat16 in hardware (avx512_bf16 or amx)."""
+    if platform.machine().lower() not in ("x86_64", "amd64"):
+        return False
+    return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+
+
+def set_threads(count: int = 0, *, spare: int = 0) -> int:
+    """Use ``count`` processor threads for computing (0: all but ``spare``); returns how many."""
+    available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    chosen = count or max(1, available - spare)
+    torch.set_num_threads(chosen)
+    return chosen
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """True for every way in which torch and Python say that memory ran out."""
+    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+        return True
+    return isinstance(error, RuntimeError) and any(word in str(error).lower() for word in OUT_OF_MEMORY_WORDS)
+
+
+def release_memory() -> None:
+    """Give cached memory of a GPU back to the other programs on it."""
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+    if torch.backends.mps.is_available():
+        torch.mps.empty_cache()
+
+
+def free_memory_bytes() -> int | None:
+    """Memory that can still be taken, or None where the system does not say."""
+    with contextlib.suppress(OSError, StopIteration, ValueError):
+        lines = Path("/proc/meminfo").read_text("ascii").splitlines()
+        return int(next(line for line in lines if line.startswith("MemAvailable")).split()[1]) * 1024
+    return None

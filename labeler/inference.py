@@ -1,0 +1,215 @@
+"""Prediction: an immutable predictor, and the job that predicts files of a project."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from itertools import groupby
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from labeler import checkpoint, images, masks
+from labeler.confidence import predictions_of
+from labeler.dataset import network_input
+from labeler.device import autocast_dtype, choose_device, is_out_of_memory, release_memory
+from labeler.errors import LabelerError
+from labeler.networks import FoldedUNet, ResidualUNet
+from labeler.records import Image, Prediction, PredictionRecord
+
+BATCH_PIXELS = 32 * 128 * 128  # larger batches are not faster on a processor, and answer later
+TILE = 768  # sides of the tiles of an image that is larger than LARGEST
+OVERLAP = 64
+LARGEST = 1024 * 1024
+T = TypeVar("T")
+
+
+class Predictor:
+    """A model version, ready to predict; nothing in it changes after it was made."""
+
+    def __init__(self, network: ResidualUNet, *, version: int = 0, device: str = "auto") -> None:
+        self.version = version
+        self.classes = network.config.classes
+        self.channels = network.config.in_channels
+        self.device = choose_device(device)
+        self.dtype = autocast_dtype(self.device) or torch.float32
+        self._network = FoldedUNet(network.eval(), device=self.device, dtype=self.dtype)
+
+    @classmethod
+    def load(cls, path: Path, *, version: int = 0, sha256: str | None = None, device: str = "auto") -> Predictor:
+        """The predictor of a model file; CheckpointError where it cannot be used."""
+        return cls(checkpoint.load(path, sha256=sha256).network(), version=version, device=device)
+
+    def predict(self, batch: Sequence[Image]) -> list[Prediction]:
+        """One prediction for each image (H, W) or (H, W, 3), uint8 or uint16, in the order given."""
+        answers: dict[int, Prediction] = {}
+        order = sorted(range(len(batch)), key=lambda index: batch[index].shape[:2])
+        for shape, group in groupby(order, key=lambda index: batch[index].shape[:2]):
+            pixels = shape[0] * shape[1]
+            for indices in _chunks(list(group), max(1, BATCH_PIXELS // pixels)):
+                inputs = torch.stack([network_input(batch[index], channels=self.channels) for index in indices])
+                logits = self._tiled(inputs) if pixels > LARGEST else self._logits(inputs)
+                answers.update(zip(indices, predictions_of(logits), strict=True))
+        return [answers[index] for index in range(len(batch))]
+
+    def _logits(self, inputs: Tensor) -> Tensor:
+        """Logits of (N, C, H, W); a batch that does not fit into memory is halved."""
+        try:
+            return self._network(inputs)
+        except RuntimeError as error:
+            if not is_out_of_memory(error) or len(inputs) == 1:
+                raise
+            release_memory()
+        half = len(inputs) // 2
+        return torch.cat([self._logits(inputs[:half]), self._logits(inputs[half:])])
+
+    def _tiled(self, inputs: Tensor) -> Tensor:
+        """Logits of one large image (1, C, H, W) from overlapping tiles, blended by a ramp over the overlap."""
+        height, width = inputs.shape[-2:]
+        total: Tensor | None = None
+        weight = torch.zeros(height, width)
+        for top, left in tiles(height, width):
+            tile = inputs[..., top : top + TILE, left : left + TILE]
+            logits = self._logits(tile).cpu()
+            ramp = _ramp(logits.shape[-2])[:, None] * _ramp(logits.shape[-1])[None, :]
+            total = torch.zeros(1, logits.shape[1], height, width) if total is None else total
+            total[..., top : top + TILE, left : left + TILE] += logits * ramp
+            weight[top : top + TILE, left : left + TILE] += ramp
+        assert total is not None
+        return total / weight
+
+
+def tiles(height: int, width: int) -> Iterator[tuple[int, int]]:
+    """Corners (top, left) of tiles that cover an image and overlap by at least OVERLAP."""
+    for top in _starts(height):
+        for left in _starts(width):
+            yield top, left
+
+
+def _starts(side: int) -> list[int]:
+    last = max(0, side - TILE)
+    count = -(-last // (TILE - OVERLAP)) + 1
+    return sorted({round(index * last / max(1, count - 1)) for index in range(count)})
+
+
+def _ramp(side: int) -> Tensor:
+    """Weights that fall towards both ends of a tile, never to zero."""
+    distance = torch.minimum(torch.arange(side), torch.arange(side).flip(0)) + 1
+    return (distance / OVERLAP).clamp(max=1.0)
+
+
+@dataclass(frozen=True, slots=True)
+class JobImage:
+    """One image to predict; ``sha256`` guards against a file that changed."""
+
+    image_id: int
+    path: Path
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class PredictionJob:
+    """What to predict, with which model, and where the files of the predictions go."""
+
+    items: tuple[JobImage, ...]
+    folder: Path
+    model_path: Path
+    version: int
+    model_sha256: str | None = None
+    device: str = "auto"
+
+
+@dataclass(frozen=True, slots=True)
+class FailedImage:
+    """An image of a job that could not be predicted, and why."""
+
+    image_id: int
+    reason: str = field(default="")
+
+
+def prediction_paths(folder: Path, image_id: int, version: int) -> tuple[Path, Path]:
+    """Files of a prediction: its mask and its probabilities, both PNG."""
+    place = folder / f"{version:04d}"
+    return place / f"{image_id}.mask.png", place / f"{image_id}.prob.png"
+
+
+def predict_files(
+    job: PredictionJob, predictor: Predictor | None = None
+) -> Generator[list[PredictionRecord | FailedImage], None, None]:
+    """Predict the images of a job, a batch a step; the next batch is decoded while one is computed."""
+    predictor = predictor or Predictor.load(
+        job.model_path, version=job.version, sha256=job.model_sha256, device=job.device
+    )
+    for batch in _decoded_ahead(job.items):
+        failed: list[PredictionRecord | FailedImage] = [item for item in batch if isinstance(item, FailedImage)]
+        readable = [item for item in batch if not isinstance(item, FailedImage)]
+        predictions = predictor.predict([image for _, image in readable])
+        yield failed + [
+            store(job.folder, item.image_id, job.version, prediction)
+            for (item, _), prediction in zip(readable, predictions, strict=True)
+        ]
+
+
+def store(folder: Path, image_id: int, version: int, prediction: Prediction) -> PredictionRecord:
+    """Write the two files of a prediction (they can be made again: no fsync) and return its record."""
+    mask_path, probability_path = prediction_paths(folder, image_id, version)
+    mask_path.parent.mkdir(parents=True, exist_ok=True)
+    masks.save(probability_path, prediction.probability, durable=False)
+    digest = masks.save(mask_path, prediction.mask, durable=False)
+    return PredictionRecord(
+        image_id=image_id,
+        model_version=version,
+        confidence=prediction.confidence,
+        soft_iou=prediction.soft_iou,
+        stability=prediction.stability,
+        foreground=prediction.foreground,
+        mask_sha256=digest,
+    )
+
+
+def _decoded_ahead(items: Sequence[JobImage]) -> Iterator[list[tuple[JobImage, Image] | FailedImage]]:
+    """Batches of decoded images, one batch ahead of the caller."""
+    batches = _chunks(list(items), 16)
+    with ThreadPoolExecutor(1, thread_name_prefix="decode") as pool:
+        waiting: list[Future[list[tuple[JobImage, Image] | FailedImage]]] = []
+        for batch in batches:
+            waiting.append(pool.submit(_decode, batch))
+            if len(waiting) > 1:
+                yield from _split(waiting.pop(0).result())
+        for future in waiting:
+            yield from _split(future.result())
+
+
+def _split(
+    decoded: list[tuple[JobImage, Image] | FailedImage],
+) -> Iterator[list[tuple[JobImage, Image] | FailedImage]]:
+    """Steps small enough that a person's image never waits long: about BATCH_PIXELS each."""
+    step: list[tuple[JobImage, Image] | FailedImage] = []
+    pixels = 0
+    for item in decoded:
+        step.append(item)
+        pixels += 0 if isinstance(item, FailedImage) else int(np.prod(item[1].shape[:2]))
+        if pixels >= BATCH_PIXELS:
+            yield step
+            step, pixels = [], 0
+    if step:
+        yield step
+
+
+def _decode(items: Sequence[JobImage]) -> list[tuple[JobImage, Image] | FailedImage]:
+    decoded: list[tuple[JobImage, Image] | FailedImage] = []
+    for item in items:
+        try:
+            decoded.append((item, images.load(item.path, sha256=item.sha256)))
+        except LabelerError as error:
+            decoded.append(FailedImage(item.image_id, str(error)))
+    return decoded
+
+
+def _chunks(items: list[T], size: int) -> Iterator[list[T]]:
+    for start in range(0, len(items), size):
+        yield items[start : start + size]

@@ -1,0 +1,345 @@
+"""The loop: predict, gate, query, commit, retrain, publish. No Qt, no thread: every step is a call.
+
+Decisions and rows are made here, on the caller's thread; heavy work leaves as a frozen job and returns as records.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+
+import numpy as np
+
+from labeler import checkpoint
+from labeler.acquisition import ORDERS
+from labeler.dataset import Sample
+from labeler.errors import CheckpointError, ProjectError, TrainingError
+from labeler.files import sha256_of_file
+from labeler.inference import FailedImage, JobImage, PredictionJob
+from labeler.project import Project
+from labeler.records import (
+    Counts,
+    ImageRecord,
+    ImageState,
+    LabelOrigin,
+    LabelRecord,
+    Mask,
+    PredictionRecord,
+    Split,
+    VersionRecord,
+    VersionStatus,
+)
+from labeler.training import RoundResult, TrainingJob
+
+NEVER = math.inf  # a threshold that no confidence reaches
+FEW_PAIRS = 5  # below this many holdout pairs their spread says nothing
+ASSUMED_SPREAD = 0.05  # standard deviation of a paired IoU difference where it cannot be estimated
+
+
+@dataclass(frozen=True, slots=True)
+class RoundOutcome:
+    """What became of a round, in figures and in words."""
+
+    version: int
+    published: bool
+    holdout_iou: float | None
+    champion_iou: float | None
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """Every figure of the status strip; all are read from the catalogue."""
+
+    counts: Counts
+    threshold: float
+    champion: int | None
+    holdout_iou: float | None
+    holdout_count: int
+    new_labels: int
+    labels_until_round: int
+    first_labels: int
+
+
+class Loop:
+    """A project's way from stream to core. The project must stay open as long as the loop is used."""
+
+    def __init__(self, project: Project) -> None:
+        self.project = project
+        self.in_hand: int | None = None  # the image in front of a person is never accepted behind their back
+
+    # -- predictions ------------------------------------------------------------------------------------------
+
+    def prediction_job(self, *, limit: int = 64, first: int | None = None) -> PredictionJob | None:
+        """What to predict next, ``first`` before all; None with no model or nothing left to predict."""
+        champion = self.project.champion()
+        if champion is None:
+            return None
+        waiting = self.project.to_predict(champion.version, limit=limit)
+        front = [record for record in waiting if record.image_id == first]
+        if first is not None and not front and self._wants_prediction(first, champion.version):
+            front = [self.project.image(first)]
+        rest = [record for record in waiting if record.image_id != first]
+        items = tuple(JobImage(record.image_id, record.path, record.sha256) for record in chain(front, rest))
+        if not items:
+            return None
+        return PredictionJob(
+            items=items[:limit],
+            folder=self.project.predictions_folder,
+            model_path=champion.path,
+            model_sha256=champion.sha256,
+            version=champion.version,
+            device=self.project.settings.device,
+        )
+
+    def _wants_prediction(self, image_id: int, version: int) -> bool:
+        record = self.project.image(image_id)
+        return record.state in (ImageState.POOL, ImageState.QUEUED) and record.model_version != version
+
+    def record(self, results: Sequence[PredictionRecord | FailedImage]) -> None:
+        """Write predictions down and gate them; images that cannot be read any more are set apart."""
+        for failed in results:
+            if isinstance(failed, FailedImage):
+                self.project.set_state(failed.image_id, ImageState.UNREADABLE, reason=failed.reason)
+        champion = self.project.champion()
+        records = [
+            item
+            for item in results
+            if isinstance(item, PredictionRecord) and champion is not None and item.model_version == champion.version
+        ]
+        held = {*self.project.drafts(), self.in_hand}
+        self.project.record_predictions([r for r in records if r.image_id in held], threshold=NEVER)
+        self.project.record_predictions(
+            [r for r in records if r.image_id not in held], threshold=self.project.settings.threshold
+        )
+
+    def set_threshold(self, threshold: float) -> tuple[int, int]:
+        """Gate again with another threshold: how many were newly accepted and newly queued."""
+        changed = self.project.regate(threshold)
+        self.project.log("threshold", threshold=threshold, accepted=changed[0], queued=changed[1])
+        return changed
+
+    # -- queries ----------------------------------------------------------------------------------------------
+
+    def queue(self, *, order: str = "confidence", limit: int | None = None) -> list[ImageRecord]:
+        """Images that wait for a person, in order; before the first model, all images in a random order."""
+        if self.project.champion() is None:
+            waiting = [*self.project.images(state=ImageState.QUEUED), *self.project.images(state=ImageState.POOL)]
+            return ORDERS["random"](waiting)[:limit]
+        return ORDERS[order](self.project.images(state=ImageState.QUEUED))[:limit]
+
+    def next_query(self, after: int | None = None, *, order: str = "confidence") -> int | None:
+        """The first image of the queue that is not ``after``; None where nothing waits."""
+        waiting = (record.image_id for record in self.queue(order=order, limit=2))
+        return next((image_id for image_id in waiting if image_id != after), None)
+
+    def opening_mask(self, image_id: int) -> Mask:
+        """What the canvas opens with: the label, else the prediction, else nothing."""
+        record = self.project.image(image_id)
+        if record.origin is not None:
+            return self.project.label_mask(image_id)
+        prediction = self.project.prediction(image_id)
+        return np.zeros((record.height, record.width), np.uint8) if prediction is None else prediction[0]
+
+    # -- decisions of a person --------------------------------------------------------------------------------
+
+    def commit(self, image_id: int, mask: Mask, *, seconds: float = 0.0) -> LabelRecord:
+        """Make a person's mask final; how it came about and which split it joins is decided here."""
+        prediction = self.project.prediction(image_id)
+        looked = prediction is not None and np.array_equal(prediction[0], mask)
+        origin = LabelOrigin.LOOKED if looked else LabelOrigin.CORRECTED
+        return self.project.commit_label(image_id, mask, origin=origin, split=self._next_split(), seconds=seconds)
+
+    def _next_split(self) -> Split:
+        counts = self.project.counts()
+        return Split.HOLDOUT if (counts.labelled + 1) % self.project.settings.holdout_every == 0 else Split.CORE
+
+    def skip(self, image_id: int) -> None:
+        """Put an image behind the others of the queue."""
+        self.project.skip(image_id)
+
+    def exclude(self, image_id: int, reason: str = "") -> None:
+        """Take an image out: neither predicted, nor trained on, nor exported."""
+        self.project.set_state(image_id, ImageState.EXCLUDED, reason=reason)
+
+    def restore(self, image_id: int) -> None:
+        """Bring an excluded image back."""
+        self.project.set_state(image_id, ImageState.POOL)
+
+    # -- rounds -----------------------------------------------------------------------------------------------
+
+    @property
+    def new_labels(self) -> int:
+        """Core labels made since the last round was started."""
+        mark = self._last_mark()
+        return sum(label.label_id > mark for label in self.project.labels(split=Split.CORE))
+
+    def _last_mark(self) -> int:
+        started = self.project.events(kind="round_started", limit=1)
+        return int(started[0].payload["label_id"]) if started else 0
+
+    @property
+    def labels_until_round(self) -> int:
+        """How many more labels start the next round by their number alone."""
+        settings, counts = self.project.settings, self.project.counts()
+        if self.project.champion() is None and self._last_mark() == 0:
+            return max(0, settings.first_labels - counts.labelled)
+        wanted = max(settings.retrain_labels, math.ceil(settings.retrain_share * counts.core))
+        return max(0, wanted - self.new_labels)
+
+    def round_due(self) -> bool:
+        """True where enough is new, or the queue is empty and something is."""
+        counts = self.project.counts()
+        if counts.core == 0 or self.new_labels == 0:
+            return False
+        if self.labels_until_round == 0:
+            return True
+        return counts.queued == 0 and counts.pool == 0
+
+    def why_no_round(self) -> str:
+        """Why a round cannot be started at all, in words; empty where it can."""
+        if self.project.counts().core == 0:
+            return "Label an image first: a round needs at least one label in the core."
+        return ""
+
+    def freeze_round(self, *, from_scratch: bool = False) -> TrainingJob:
+        """All that the next round needs, as it is now. TrainingError where there is no core."""
+        reason = self.why_no_round()
+        if reason:
+            raise TrainingError(reason)
+        mark = self._last_mark()
+        core, holdout = self.project.labels(split=Split.CORE), self.project.labels(split=Split.HOLDOUT)
+        champion, version = self.project.champion(), self.project.next_version()
+        newest = max((label.label_id for label in chain(core, holdout)), default=0)
+        self.project.log("round_started", version=version, label_id=newest, core=len(core), holdout=len(holdout))
+        return TrainingJob(
+            core=tuple(self._sample(label, mark) for label in core),
+            holdout=tuple(self._sample(label, mark) for label in holdout),
+            output=self.project.models_folder / f"{version:04d}.safetensors",
+            settings=self.project.settings,
+            seed=self.project.settings.seed + version,
+            champion=None if champion is None else champion.path,
+            champion_sha256=None if champion is None else champion.sha256,
+            from_scratch=from_scratch,
+            version=version,
+        )
+
+    def _sample(self, label: LabelRecord, mark: int) -> Sample:
+        image = self.project.image(label.image_id)
+        return Sample(image.path, label.mask_path, image.sha256, label.mask_sha256, fresh=label.label_id > mark)
+
+    def finish_round(self, job: TrainingJob, result: RoundResult) -> RoundOutcome:
+        """Record a round; publish its challenger unless the holdout speaks against it."""
+        champion = self.project.champion()
+        published = champion is None or not_worse(result.challenger_ious, result.champion_ious)
+        ours, theirs = _mean(result.challenger_ious), _mean(result.champion_ious)
+        self.project.add_version(
+            result.path,
+            sha256=result.sha256,
+            parent=None if champion is None else champion.version,
+            status=VersionStatus.RETIRED if published else VersionStatus.REJECTED,
+            core_count=result.core_count,
+            holdout_count=len(result.challenger_ious),
+            holdout_iou=ours,
+            core_iou=result.core_iou,
+            metrics={"steps": result.steps, "seconds": round(result.seconds, 2), "notes": list(result.notes)},
+        )
+        self._record_round(job, published=published, result=result, reason="" if published else "worse on the holdout")
+        if published:
+            self._publish(job.version)
+        return RoundOutcome(job.version, published, ours, theirs, _sentence(job.version, published, ours, theirs))
+
+    def fail_round(self, job: TrainingJob, why: str) -> None:
+        """Record that a round was given up or stopped; the champion stays."""
+        self._record_round(job, published=False, result=None, reason=why)
+
+    def _record_round(self, job: TrainingJob, *, published: bool, result: RoundResult | None, reason: str) -> None:
+        self.project.record_round(
+            seconds=0.0 if result is None else result.seconds,
+            steps=0 if result is None else result.steps,
+            core_count=len(job.core),
+            version=None if result is None else job.version,
+            published=published,
+            champion_iou=None if result is None else _mean(result.champion_ious),
+            challenger_iou=None if result is None else _mean(result.challenger_ious),
+            reason=reason,
+        )
+
+    def rollback(self, version: int) -> None:
+        """Make an older version (or a rejected one) the champion; queue and pool are predicted again."""
+        known = {record.version: record for record in self.project.versions()}
+        if version not in known:
+            raise ProjectError(f"there is no model version {version}; `labeler models` lists them")
+        if sha256_of_file(known[version].path) != known[version].sha256:
+            raise CheckpointError(f"{known[version].path}: damaged; choose another version")
+        self._publish(version)
+
+    def adopt_model(self, path: Path) -> VersionRecord:
+        """Start from a model file: a copy becomes a version and the champion. CheckpointError where it cannot be."""
+        found = checkpoint.load(path)
+        classes = len(self.project.settings.classes)
+        if found.config.classes != classes:
+            raise CheckpointError(f"{path}: made for {found.config.classes} classes, the project has {classes}")
+        version = self.project.next_version()
+        place = self.project.models_folder / f"{version:04d}.safetensors"
+        digest = checkpoint.save(place, found)
+        self.project.add_version(
+            place,
+            sha256=digest,
+            parent=None,
+            status=VersionStatus.RETIRED,
+            core_count=0,
+            holdout_count=0,
+            holdout_iou=None,
+            core_iou=None,
+            metrics={"adopted": path.name},
+        )
+        self._publish(version)
+        return next(record for record in self.project.versions() if record.version == version)
+
+    def _publish(self, version: int) -> None:
+        self.project.set_champion(version)
+        self.project.invalidate_predictions()
+
+    # -- status -----------------------------------------------------------------------------------------------
+
+    def status(self) -> Status:
+        """The figures of the status strip."""
+        champion = self.project.champion()
+        return Status(
+            counts=self.project.counts(),
+            threshold=self.project.settings.threshold,
+            champion=None if champion is None else champion.version,
+            holdout_iou=None if champion is None else champion.holdout_iou,
+            holdout_count=0 if champion is None else champion.holdout_count,
+            new_labels=self.new_labels,
+            labels_until_round=self.labels_until_round,
+            first_labels=self.project.settings.first_labels,
+        )
+
+
+def not_worse(challenger: Sequence[float], champion: Sequence[float] | None) -> bool:
+    """True unless the challenger's IoUs are below the champion's by more than one standard error (paired)."""
+    if not champion or len(challenger) != len(champion):
+        return bool(np.isfinite(challenger).all())
+    difference = np.asarray(challenger) - np.asarray(champion)
+    spread = ASSUMED_SPREAD if len(difference) < FEW_PAIRS else float(difference.std(ddof=1))
+    return bool(difference.mean() >= -spread / math.sqrt(len(difference)))
+
+
+def _mean(ious: Sequence[float] | None) -> float | None:
+    return float(np.mean(ious)) if ious else None
+
+
+def _sentence(version: int, published: bool, ours: float | None, theirs: float | None) -> str:
+    if ours is None:
+        return f"Model v{version} is in use; there is no holdout yet to judge it by."
+    if theirs is None:
+        return f"Model v{version} is in use: mean IoU {ours:.3f} on the holdout."
+    if published:
+        return f"Model v{version} is in use: mean IoU {ours:.3f} on the holdout, {theirs:.3f} before."
+    why = f"mean IoU {ours:.3f} on the holdout, {theirs:.3f} before"
+    return f"Model v{version} was not published: {why}. The old model stays."

@@ -1,0 +1,307 @@
+"""One round: fit a challenger on the core, judge it beside the champion on the holdout."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import time
+from collections.abc import Generator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from labeler import checkpoint
+from labeler.checkpoint import Checkpoint
+from labeler.dataset import Batches, Core, Pair, Sample, read_pair
+from labeler.device import autocast_dtype, choose_device, is_out_of_memory, release_memory
+from labeler.errors import CheckpointError, ImageError, MaskError, TrainingError
+from labeler.inference import Predictor
+from labeler.losses import segmentation_loss
+from labeler.metrics import mean_iou
+from labeler.networks import NetworkConfig, ResidualUNet
+from labeler.records import Progress
+from labeler.settings import Settings
+
+WARM_UP = 0.1  # share of the steps in which the learning rate rises
+EMA_DECAY = 0.99
+WEIGHT_DECAY = 1e-2
+LOWEST_LR = 0.01  # of the peak, at the end of the cosine
+CHECK_EVERY = 100  # steps between looks at the stop rule
+CHECK_IMAGES = 16
+STATISTICS_BATCHES = 12  # of crops, from which the BatchNorm statistics of the averaged weights are estimated
+RETRIES = 3
+STOP_IOU = 0.985  # mean IoU on the core (eval mode, averaged weights) at which nothing is left to learn
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingJob:
+    """All that a round needs; it sees no project and no catalogue, so that any thread may run it."""
+
+    core: tuple[Sample, ...]
+    holdout: tuple[Sample, ...]
+    output: Path
+    settings: Settings
+    seed: int
+    champion: Path | None = None
+    champion_sha256: str | None = None
+    from_scratch: bool = False
+    version: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class RoundResult:
+    """What a round produced; the IoUs are plain, in the order of ``judged`` (mask paths of the holdout)."""
+
+    path: Path
+    sha256: str
+    core_iou: float
+    core_count: int
+    judged: tuple[Path, ...]
+    challenger_ious: tuple[float, ...]
+    champion_ious: tuple[float, ...] | None
+    steps: int
+    seconds: float
+    notes: tuple[str, ...] = field(default=())
+
+
+@dataclass(slots=True)
+class _Fit:
+    """The state of a fit that survives a retry with a smaller batch or a lower rate."""
+
+    network: ResidualUNet
+    average: ResidualUNet
+    batch: int
+    lr: float
+    steps: int = 0
+    core_iou: float = 0.0
+    notes: list[str] = field(default_factory=list)
+
+
+def run_round(job: TrainingJob) -> Generator[Progress, None, RoundResult]:
+    """Train and judge; closing the generator stops within a step. TrainingError where it cannot be done."""
+    started = time.monotonic()
+    core = yield from _read_core(job)
+    champion, notes = _champion(job)
+    fit = yield from _fit(job, core, champion)
+    predictor = Predictor(fit.average, device=job.settings.device)
+    judged, ours, theirs = yield from _judge(job, predictor, champion)
+    seconds = time.monotonic() - started
+    metrics = {
+        "core_iou": fit.core_iou,
+        "core_count": len(core),
+        "holdout_iou": float(np.mean(ours)) if ours else None,
+        "holdout_count": len(ours),
+        "steps": fit.steps,
+        "seconds": round(seconds, 2),
+        "seed": job.seed,
+        "from_scratch": champion is None,
+        "settings": job.settings.differing(),
+    }
+    digest = checkpoint.save(job.output, Checkpoint.of(fit.average, metrics))
+    return RoundResult(
+        path=job.output,
+        sha256=digest,
+        core_iou=fit.core_iou,
+        core_count=len(core),
+        judged=judged,
+        challenger_ious=ours,
+        champion_ious=theirs,
+        steps=fit.steps,
+        seconds=seconds,
+        notes=(*notes, *core.skipped, *fit.notes),
+    )
+
+
+def _read_core(job: TrainingJob) -> Generator[Progress, None, Core]:
+    core = Core(job.core, classes=len(job.settings.classes), memory_mb=job.settings.memory_mb)
+    usable = []
+    for index in range(len(core)):
+        if core.preload(index):
+            usable.append(index)
+        yield Progress("reading", index + 1, len(core))
+    core.keep_only(usable)
+    if not usable:
+        why = core.skipped[0] if core.skipped else "there are no labels"
+        raise TrainingError(f"no round without a readable label: {why}")
+    return core
+
+
+def _champion(job: TrainingJob) -> tuple[ResidualUNet | None, list[str]]:
+    """The network to go on from; None (and why) where a round starts from nothing."""
+    if job.champion is None or job.from_scratch:
+        return None, []
+    try:
+        network = checkpoint.load(job.champion, sha256=job.champion_sha256).network()
+    except CheckpointError as error:
+        return None, [f"started from nothing: {error}"]
+    if network.config.classes != len(job.settings.classes):
+        return None, ["started from nothing: the classes of the project have changed"]
+    return network, []
+
+
+def _fit(job: TrainingJob, core: Core, champion: ResidualUNet | None) -> Generator[Progress, None, _Fit]:
+    """Train until the stop rule or the last step; smaller batches or lower rates where memory or numbers fail."""
+    settings = job.settings
+    config = NetworkConfig(settings.base_width, 3, len(settings.classes), settings.dropout)
+    fit: _Fit | None = None
+    batch, lr = settings.batch, settings.lr
+    for _ in range(RETRIES + 1):
+        torch.manual_seed(job.seed)
+        network = ResidualUNet(config) if champion is None else ResidualUNet(champion.config)
+        if champion is not None:
+            network.load_state_dict(champion.state_dict())
+        notes = [] if fit is None else fit.notes
+        fit = _Fit(network, ResidualUNet(network.config), batch, lr, notes=notes)
+        failure = yield from _attempt(job, core, fit, warm=champion is not None)
+        if failure is None:
+            return fit
+        fit.notes.append(failure)
+        batch, lr = (max(1, batch // 2), lr) if failure.startswith("memory") else (batch, lr / 4)
+        release_memory()
+    assert fit is not None
+    raise TrainingError(f"the round was given up after {RETRIES + 1} tries: {'; '.join(fit.notes)}")
+
+
+def _attempt(job: TrainingJob, core: Core, fit: _Fit, *, warm: bool) -> Generator[Progress, None, str | None]:
+    """Run the steps; None on success, else a sentence that says what failed."""
+    steps = job.settings.steps if warm else job.settings.first_steps
+    try:
+        trainer = _Trainer(job, core, fit, steps)
+        for step in range(steps):
+            loss, chosen = trainer.step(step)
+            if not math.isfinite(loss):
+                names = ", ".join(sorted({core.samples[index].image_path.name for index in chosen}))
+                return f"the loss became {loss} at step {step + 1} with {names}"
+            fit.steps = step + 1
+            yield Progress("training", step + 1, steps, {"loss": loss, "lr": trainer.lr(step)})
+            if (step + 1) % CHECK_EVERY == 0 or step + 1 == steps:
+                yield from trainer.check(step + 1, steps)
+                if fit.core_iou >= STOP_IOU:
+                    break
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+        return f"memory ran out with {fit.batch} crops a step"
+    return None
+
+
+class _Trainer:
+    """Optimiser, schedule and averaged weights of one attempt."""
+
+    def __init__(self, job: TrainingJob, core: Core, fit: _Fit, steps: int) -> None:
+        self.core, self.fit, self.total = core, fit, steps
+        self.device = choose_device(job.settings.device)
+        self.dtype = autocast_dtype(self.device)
+        self.network = fit.network.to(self.device, memory_format=torch.channels_last).train()
+        self.average = fit.average.to(self.device, memory_format=torch.channels_last)
+        self.average.load_state_dict(self.network.state_dict())
+        rng = np.random.default_rng(job.seed)
+        self.batches = Batches(core, job.settings, rng, channels=self.network.config.in_channels)
+        self.optimiser = torch.optim.AdamW(
+            self.network.parameters(), lr=fit.lr, weight_decay=WEIGHT_DECAY, fused=self.device.type != "mps"
+        )
+
+    def lr(self, step: int) -> float:
+        """Linear warm-up, then a cosine down to LOWEST_LR of the peak."""
+        warm_up = max(1, round(WARM_UP * self.total))
+        if step < warm_up:
+            return self.fit.lr * (step + 1) / warm_up
+        phase = (step - warm_up) / max(1, self.total - warm_up)
+        return self.fit.lr * (LOWEST_LR + (1 - LOWEST_LR) * 0.5 * (1 + math.cos(math.pi * phase)))
+
+    def step(self, step: int) -> tuple[float, list[int]]:
+        """One step; returns its loss and the samples it saw."""
+        x, target, chosen = self.batches.draw(self.fit.batch)
+        for group in self.optimiser.param_groups:
+            group["lr"] = self.lr(step)
+        self.optimiser.zero_grad(set_to_none=True)
+        loss = segmentation_loss(self._logits(self.network, x), target.to(self.device)).mean()
+        loss.backward()
+        nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
+        self.optimiser.step()
+        decay = min(EMA_DECAY, (1 + step) / (10 + step))
+        with torch.no_grad():
+            averaged, live = list(self.average.parameters()), list(self.network.parameters())
+            torch._foreach_lerp_(averaged, live, 1 - decay)
+        return float(loss.detach()), chosen
+
+    def check(self, done: int, total: int) -> Generator[Progress, None, None]:
+        """Give the averaged weights sound statistics and measure them on the core, in eval mode."""
+        yield from self._estimate_statistics(done, total)
+        predictor = Predictor(self.average, device=str(self.device.type))
+        shown = np.unique(np.linspace(0, len(self.core) - 1, CHECK_IMAGES).astype(int))
+        ious = []
+        for index in shown:
+            pair = self.core.pair(int(index))
+            ious.append(_iou(predictor, pair))
+            yield Progress("checking", done, total)
+        self.fit.core_iou = float(np.mean(ious))
+        yield Progress("checking", done, total, {"core_iou": self.fit.core_iou})
+
+    def _estimate_statistics(self, done: int, total: int) -> Generator[Progress, None, None]:
+        """BatchNorm statistics of the averaged weights: those of the live ones do not fit them."""
+        norms = [module for module in self.average.modules() if isinstance(module, nn.BatchNorm2d)]
+        momenta = [norm.momentum for norm in norms]
+        for norm in norms:
+            norm.reset_running_stats()
+            norm.momentum = None  # a plain average over the batches that follow
+        self.average.train()
+        with torch.no_grad():
+            for _ in range(STATISTICS_BATCHES):
+                self._logits(self.average, self.batches.draw(self.fit.batch)[0])
+                yield Progress("checking", done, total)
+        for norm, momentum in zip(norms, momenta, strict=True):
+            norm.momentum = momentum
+        self.average.eval()
+
+    def _logits(self, network: ResidualUNet, x: Tensor) -> Tensor:
+        x = x.to(self.device, memory_format=torch.channels_last)
+        if self.dtype is None:
+            return network(x)
+        with torch.autocast(self.device.type, self.dtype):
+            return network(x)
+
+
+def _judge(
+    job: TrainingJob, challenger: Predictor, champion: ResidualUNet | None
+) -> Generator[Progress, None, tuple[tuple[Path, ...], tuple[float, ...], tuple[float, ...] | None]]:
+    """Plain IoU of both on every readable holdout pair."""
+    before = _champion_predictor(job, champion)
+    judged: list[Path] = []
+    ours: list[float] = []
+    theirs: list[float] = []
+    for index, sample in enumerate(job.holdout):
+        with contextlib.suppress(ImageError, MaskError):
+            pair = read_pair(sample, classes=len(job.settings.classes))
+            judged.append(sample.mask_path)
+            ours.append(_iou(challenger, pair))
+            if before is not None:
+                theirs.append(_iou(before, pair))
+        yield Progress("judging", index + 1, len(job.holdout))
+    return tuple(judged), tuple(ours), tuple(theirs) if before is not None else None
+
+
+def _champion_predictor(job: TrainingJob, champion: ResidualUNet | None) -> Predictor | None:
+    """The champion as a judge's rival; it is one even where the challenger started from nothing."""
+    if champion is None and job.champion is not None and not job.settings.classes[1:]:
+        with contextlib.suppress(CheckpointError):
+            champion = checkpoint.load(job.champion, sha256=job.champion_sha256).network()
+    return None if champion is None else Predictor(champion, device=job.settings.device)
+
+
+def _iou(predictor: Predictor, pair: Pair) -> float:
+    prediction = predictor.predict([pair.image])[0]
+    return mean_iou(prediction.mask, pair.mask, classes=predictor.classes)
+
+
+def drain(round_: Generator[Progress, None, RoundResult]) -> RoundResult:
+    """Run a round to its end and return its result, for callers who want no progress."""
+    while True:
+        try:
+            next(round_)
+        except StopIteration as stop:
+            result: RoundResult = stop.value
+            return result

@@ -1,0 +1,311 @@
+"""The catalogue of images: short statements over one SQLite connection, built for 1e6 images."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from labeler.database import Database
+from labeler.errors import ProjectError
+from labeler.locations import Locations, text_of
+from labeler.records import (
+    Counts,
+    ImageRecord,
+    ImageState,
+    LabelOrigin,
+    PredictionRecord,
+    Split,
+    StreamItem,
+    UnreadableItem,
+)
+
+_IMAGE = """
+SELECT i.id, f.folder_id, f.name, i.sha256, i.width, i.height, i.state,
+       CASE WHEN i.reason <> '' THEN i.reason ELSE i.note END,
+       i.confidence, i.soft_iou, i.stability, i.foreground, i.model_version, l.split, l.origin, i.skips
+FROM images i JOIN files f ON f.id = i.file_id LEFT JOIN labels l ON l.id = i.label_id
+"""
+
+_GATED = """
+UPDATE images SET
+    model_version = :version, confidence = :confidence, soft_iou = :soft_iou, stability = :stability,
+    foreground = :foreground, prediction_sha256 = :sha256,
+    state = CASE WHEN state NOT IN ('pool', 'queued', 'accepted') THEN state
+                 WHEN :confidence >= :threshold THEN 'accepted' ELSE 'queued' END
+WHERE id = :image_id AND state <> 'unreadable'
+    -- A late answer of a retired version does not replace one of the champion.
+    AND (model_version IS NOT :champion OR model_version IS NULL OR :version IS :champion)
+"""
+
+
+_NO_PREDICTION = """
+    model_version = NULL, confidence = NULL, soft_iou = NULL, stability = NULL, foreground = NULL,
+    prediction_sha256 = NULL
+"""
+
+# Whatever comes back is predicted again: in the pool no image has a prediction by the champion.
+_BACK_TO_POOL = f"UPDATE images SET state = 'pool', reason = '', {_NO_PREDICTION} WHERE id = ?"
+
+
+class Catalogue:
+    """The tables of images and their current predictions."""
+
+    def __init__(self, database: Database, *, home: Path) -> None:
+        """``home`` is the project's folder: images inside it are stored relative to it."""
+        self.locations = Locations(database, home=home)
+        self._database = database
+        self._home = home
+
+    def add(self, items: Iterable[StreamItem | UnreadableItem]) -> list[int]:
+        """Rows for what a stream found; ids of the new images, readable or not, in the order of ``items``."""
+        added = []
+        try:
+            with self._database.transaction(durable=False):
+                for item in items:
+                    image_id = self._add_image(item) if isinstance(item, StreamItem) else self._add_unreadable(item)
+                    if image_id is not None:
+                        added.append(image_id)
+        except BaseException:
+            self.locations.forget()
+            raise
+        return added
+
+    def _add_image(self, item: StreamItem) -> int | None:
+        digest = bytes.fromhex(item.sha256)
+        file_id, seen = self.locations.seen(item.path)
+        known = self._database.row("SELECT id, file_id, state FROM images WHERE sha256 = ?", (digest,))
+        if known is not None:
+            self._found_again(known, file_id, item.path)
+            if seen != known[0]:
+                self._overwritten(seen, file_id)
+            return None
+        if seen is not None and self._never_was_readable(seen):  # now it is
+            self._database.write(
+                "UPDATE images SET sha256 = ?, width = ?, height = ?, note = ?, state = 'pool', reason = '' "
+                "WHERE id = ?",
+                (digest, item.width, item.height, item.note, seen),
+            )
+            return seen
+        self._overwritten(seen, file_id)
+        return self._insert(
+            file_id,
+            "INSERT INTO images (file_id, sha256, width, height, note, state) VALUES (?, ?, ?, ?, ?, 'pool')",
+            (digest, item.width, item.height, item.note),
+        )
+
+    def _add_unreadable(self, item: UnreadableItem) -> int | None:
+        file_id, seen = self.locations.seen(item.path)
+        if seen is None:
+            insert = "INSERT INTO images (file_id, width, height, state, reason) VALUES (?, 0, 0, 'unreadable', ?)"
+            return self._insert(file_id, insert, (item.reason,))
+        if self._never_was_readable(seen):
+            self._database.write("UPDATE images SET reason = ? WHERE id = ?", (item.reason, seen))
+        else:
+            self._overwritten(seen, file_id, reason=item.reason)
+        return None
+
+    def _insert(self, file_id: int, statement: str, values: tuple[Any, ...]) -> int:
+        image_id = self._database.write(statement, (file_id, *values)).lastrowid
+        assert image_id is not None
+        self._database.write("UPDATE files SET image_id = ? WHERE id = ?", (image_id, file_id))
+        return image_id
+
+    def _found_again(self, known: tuple[Any, ...], file_id: int, path: Path) -> None:
+        """Known bytes at ``path``: the same file, a moved one, or a duplicate."""
+        image_id, used_id, state = known
+        old = self.locations.path_of_file(used_id)
+        holder = self._database.row("SELECT image_id FROM files WHERE id = ?", (used_id,))
+        gone = holder is None or holder[0] != image_id or not old.is_file()
+        self._database.write("UPDATE files SET image_id = ? WHERE id = ?", (image_id, file_id))
+        if state == ImageState.UNREADABLE and (gone or used_id == file_id):
+            self._database.write(_BACK_TO_POOL, (image_id,))
+        if used_id == file_id:
+            return
+        if gone:
+            self._database.write("UPDATE images SET file_id = ? WHERE id = ?", (file_id, image_id))
+        self._database.log("moved" if gone else "duplicate", image=image_id, path=str(path), first=str(old))
+
+    def _overwritten(self, image_id: int | None, file_id: int, *, reason: str = "") -> None:
+        """Another image, or nothing readable, was found where ``image_id`` was seen last."""
+        if image_id is None:
+            return
+        if self._never_was_readable(image_id):  # its file turned out to be a copy or a moved image
+            self._database.write("DELETE FROM images WHERE id = ?", (image_id,))
+            return
+        row = self._database.row("SELECT file_id FROM images WHERE id = ?", (image_id,))
+        if row is None or row[0] != file_id:
+            return  # only a duplicate was lost
+        path = self.locations.path_of_file(file_id)
+        copy = self._database.row("SELECT id FROM files WHERE image_id = ? AND id <> ?", (image_id, file_id))
+        if copy is not None:
+            self._database.write("UPDATE images SET file_id = ? WHERE id = ?", (copy[0], image_id))
+            self._database.log("moved", image=image_id, path=str(self.locations.path_of_file(copy[0])), first=str(path))
+            return
+        # What nobody has decided cannot be decided any more; decisions stay, with a warning.
+        reason = reason or "its file was overwritten by another image"
+        self._database.write(
+            "UPDATE images SET state = 'unreadable', reason = ? WHERE id = ? AND state IN ('pool', 'queued')",
+            (reason, image_id),
+        )
+        self._database.log("changed", image=image_id, path=str(path), reason=reason)
+
+    def _never_was_readable(self, image_id: int) -> bool:
+        return self._database.row("SELECT 1 FROM images WHERE id = ? AND sha256 IS NULL", (image_id,)) is not None
+
+    def images(
+        self, *, state: ImageState | None = None, after: int = 0, limit: int | None = None, by_confidence: bool = False
+    ) -> list[ImageRecord]:
+        """Images by id above ``after``, or the least confident first (those without a prediction before them)."""
+        where = "WHERE i.id > ?" + ("" if state is None else " AND i.state = ?")
+        values = (after,) if state is None else (after, state)
+        order = "i.confidence, i.id" if by_confidence else "i.id"
+        query = f"{_IMAGE} {where} ORDER BY {order} LIMIT ?"
+        return [self._image(row) for row in self._database.rows(query, (*values, -1 if limit is None else limit))]
+
+    def image(self, image_id: int) -> ImageRecord:
+        """One image; ProjectError where there is none with this id."""
+        row = self._database.row(f"{_IMAGE} WHERE i.id = ?", (image_id,))
+        if row is None:
+            raise ProjectError(f"{self._home}: has no image {image_id}; `labeler` lists those it has")
+        return self._image(row)
+
+    def to_predict(self, version: int, *, limit: int) -> list[ImageRecord]:
+        """Queue, then pool, without a prediction by ``version``; the least confident of each first."""
+        found: list[tuple[Any, ...]] = []
+        query = f"{_IMAGE} WHERE i.state = ? AND i.model_version IS NOT ? ORDER BY i.confidence, i.id LIMIT ?"
+        for state in (ImageState.QUEUED, ImageState.POOL):
+            if len(found) < limit:
+                found += self._database.rows(query, (state, version, limit - len(found)))
+        return [self._image(row) for row in found]
+
+    def counts(self) -> Counts:
+        """How many images are in each state."""
+        states = {str(state): int(n) for state, n in self._database.rows("SELECT state, n FROM tallies")}
+        splits = dict(
+            self._database.rows(
+                "SELECT l.split, count(*) FROM labels l JOIN images i ON i.label_id = l.id "
+                "WHERE i.state = 'labelled' GROUP BY l.split"
+            )
+        )
+        return Counts(
+            streamed=sum(states.values()),
+            **states,
+            core=splits.get(Split.CORE, 0),
+            holdout=splits.get(Split.HOLDOUT, 0),
+        )
+
+    def set_state(self, image_id: int, state: ImageState, *, reason: str) -> None:
+        """Another state for one image, with an event. Back in the pool it is predicted again."""
+        was = self.image(image_id)
+        if was.sha256 == "" and state is not ImageState.UNREADABLE:
+            raise ProjectError(f"{was.path}: cannot be read ({was.reason}); mend the file, it is looked at again then")
+        if state is ImageState.LABELLED and was.origin is None:
+            raise ValueError(f"image {image_id} has no label")
+        with self._database.transaction():
+            if state is ImageState.POOL:
+                self._database.write(_BACK_TO_POOL, (image_id,))
+            self._database.write("UPDATE images SET state = ?, reason = ? WHERE id = ?", (state, reason, image_id))
+            if was.state is not state:
+                self._database.log("state", image=image_id, was=was.state, now=state, reason=reason)
+
+    def skip(self, image_id: int) -> None:
+        """Count that a person has put the image off."""
+        with self._database.transaction():
+            self._database.write("UPDATE images SET skips = skips + 1 WHERE id = ?", (image_id,))
+
+    def _image(self, row: tuple[Any, ...]) -> ImageRecord:
+        image_id, folder_id, name, digest, width, height, state, reason, *figures, split, origin, skips = row
+        confidence, soft_iou, stability, foreground, version = figures
+        return ImageRecord(
+            image_id=image_id,
+            path=self.locations.folder(folder_id) / text_of(name),
+            sha256="" if digest is None else digest.hex(),
+            width=width,
+            height=height,
+            state=ImageState(state),
+            reason=reason,
+            confidence=confidence,
+            soft_iou=soft_iou,
+            stability=stability,
+            foreground=foreground,
+            model_version=version,
+            split=None if split is None else Split(split),
+            origin=None if origin is None else LabelOrigin(origin),
+            skips=skips,
+        )
+
+    def record_predictions(
+        self, records: Sequence[PredictionRecord], *, threshold: float, champion: int | None
+    ) -> list[tuple[int, int]]:
+        """Figures and gate in one transaction; (image id, version) of the predictions that were replaced."""
+        ids = json.dumps([record.image_id for record in records])
+        with self._database.transaction(durable=False):
+            before = self._predicted_by(ids)
+            self._database.write_many(_GATED, [_gated_values(record, threshold, champion) for record in records])
+            after = self._predicted_by(ids)
+        return [(image_id, version) for image_id, version in before.items() if after.get(image_id) != version]
+
+    def prediction(self, image_id: int) -> PredictionRecord | None:
+        """The current prediction of an image."""
+        row = self._database.row(
+            "SELECT model_version, confidence, soft_iou, stability, foreground, prediction_sha256 FROM images "
+            "WHERE id = ? AND model_version IS NOT NULL",
+            (image_id,),
+        )
+        if row is None:
+            return None
+        version, *figures, digest = row
+        confidence, soft_iou, stability, foreground = (math.nan if figure is None else figure for figure in figures)
+        return PredictionRecord(image_id, version, confidence, soft_iou, stability, foreground, digest.hex())
+
+    def count_to_predict(self, version: int | None) -> int:
+        """How many images of queue and pool have no prediction by ``version``."""
+        row = self._database.row(
+            "SELECT count(*) FROM images WHERE state IN ('queued', 'pool') AND (? IS NULL OR model_version IS NOT ?)",
+            (version, version),
+        )
+        return 0 if row is None else int(row[0])
+
+    def _predicted_by(self, ids: str) -> dict[int, int]:
+        query = (
+            "SELECT id, model_version FROM images "
+            "WHERE id IN (SELECT value FROM json_each(?)) AND model_version IS NOT NULL"
+        )
+        return dict(self._database.rows(query, (ids,)))
+
+    def regate(self, threshold: float) -> tuple[int, int]:
+        """States of all undecided images from their confidence; (newly accepted, newly queued)."""
+        with self._database.transaction():
+            accepted = self._database.write(
+                "UPDATE images SET state = 'accepted' WHERE state IN ('queued', 'pool') AND confidence >= ?",
+                (threshold,),
+            ).rowcount
+            queued = self._database.write(
+                "UPDATE images SET state = 'queued' WHERE state IN ('accepted', 'pool') AND confidence < ?",
+                (threshold,),
+            ).rowcount
+            self._database.set_fact("threshold", repr(threshold))
+            self._database.log("threshold", threshold=threshold, accepted=accepted, queued=queued)
+        return accepted, queued
+
+    def forget_prediction(self, image_id: int, *, why: str) -> None:
+        """A lost prediction: undecided and accepted images go back to the pool to be predicted again."""
+        with self._database.transaction():
+            state = "CASE state WHEN 'accepted' THEN 'pool' ELSE state END"
+            self._database.write(f"UPDATE images SET {_NO_PREDICTION}, state = {state} WHERE id = ?", (image_id,))
+            self._database.log("prediction lost", image=image_id, reason=why)
+
+
+def _gated_values(record: PredictionRecord, threshold: float, champion: int | None) -> dict[str, Any]:
+    figures = {name: getattr(record, name) for name in ("confidence", "soft_iou", "stability", "foreground")}
+    finite = {name: float(value) if math.isfinite(value) else None for name, value in figures.items()}
+    return finite | {
+        "image_id": record.image_id,
+        "version": record.model_version,
+        "sha256": bytes.fromhex(record.mask_sha256),
+        "threshold": threshold,
+        "champion": champion,
+    }

@@ -1,0 +1,439 @@
+"""The project's folder: files and catalogue kept in step, so that a crash leaves an orphan and never a lie."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from labeler import layout, masks, metrics, projectfile, provenance, schema
+from labeler.catalogue import Catalogue
+from labeler.database import Database, Event, now
+from labeler.errors import ImageError, MaskError, ProjectError, SettingsError, StorageError
+from labeler.files import remove_staged, sha256_of, write_atomically
+from labeler.journal import Journal
+from labeler.layout import prediction_paths
+from labeler.ledger import Ledger, NewLabel, RoundRecord
+from labeler.lock import FolderLock
+from labeler.projectfile import ProjectFile
+from labeler.records import (
+    Counts,
+    ImageRecord,
+    ImageState,
+    LabelOrigin,
+    LabelRecord,
+    Mask,
+    PredictionRecord,
+    Split,
+    StreamItem,
+    UnreadableItem,
+    VersionRecord,
+    VersionStatus,
+)
+from labeler.settings import Settings
+
+__all__ = ["Event", "Project", "RoundRecord"]
+
+
+class Project:
+    """One open project, locked for this process. For one thread; every statement is short."""
+
+    def __init__(self, folder: Path, lock: FolderLock, database: Database, content: ProjectFile) -> None:
+        """Use ``create`` or ``open``."""
+        self.folder = folder
+        self.settings = content.settings
+        self.sources = content.sources
+        self.masks_folder, self.predictions_folder, self.models_folder, self.journal_folder, self.frames_folder = (
+            folder / name for name in layout.FOLDERS
+        )
+        self._lock = lock
+        self._database = database
+        self._catalogue = Catalogue(database, home=folder)
+        self._ledger = Ledger(database, masks=self.masks_folder, models=self.models_folder)
+
+    # The folder
+
+    @classmethod
+    def create(cls, folder: Path, *, settings: Settings | None = None, sources: Sequence[str] = ()) -> Project:
+        """A new project in a new or empty folder; ProjectError where something lies there already."""
+        folder = folder.absolute()
+        settings = settings or Settings()
+        layout.refuse_occupied(folder)
+        layout.make_folders(folder)
+        with layout.locked(folder) as lock:
+            layout.refuse_occupied(folder)  # again: another process may have been faster
+            for leftover in folder.glob(f"{layout.CATALOGUE}*"):
+                leftover.unlink()
+            database = Database(schema.create(folder / layout.CATALOGUE), folder / layout.CATALOGUE)
+            content = ProjectFile(settings, tuple(sources))
+            project = cls(folder, lock, database, content)
+            database.set_fact("threshold", repr(settings.threshold))
+            database.set_fact("folder", os.fsencode(folder).hex())
+            # Last: a folder with this file is a whole project.
+            projectfile.save(folder, content)
+        return project
+
+    @classmethod
+    def open(cls, folder: Path) -> Project:
+        """Open and lock a project and finish what a kill has left.
+
+        ProjectLocked names who has it open. ProjectError where it is missing, damaged or newer: nothing is changed.
+        """
+        folder = folder.absolute()
+        content = projectfile.load(folder)
+        with layout.locked(folder) as lock:
+            layout.make_folders(folder)
+            path = folder / layout.CATALOGUE
+            database = Database(schema.open_checked(path), path)
+            try:
+                project = cls(folder, lock, database, content)
+                project._finish_what_was_left()
+            except BaseException:
+                database.close()
+                raise
+        return project
+
+    def close(self) -> None:
+        """Close the catalogue and let the lock go; a second time does nothing."""
+        self._database.close()
+        self._lock.release()
+
+    def __enter__(self) -> Project:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _finish_what_was_left(self) -> None:
+        for folder in (self.folder, self.masks_folder, self.models_folder, self.journal_folder):
+            remove_staged(folder)
+        self._follow_move()
+        if self._database.fact("threshold") != repr(self.settings.threshold):
+            self._catalogue.regate(self.settings.threshold)  # killed between file and rows, or edited by hand
+        for image_id in self.drafts():
+            self._drop_committed_draft(image_id)
+
+    def _follow_move(self) -> None:
+        """A project that was moved together with its images finds them at the same place beside it."""
+        was = Path(os.fsdecode(bytes.fromhex(self._database.fact("folder") or "")))
+        if was == self.folder:
+            return
+        old_root, new_root = was, self.folder
+        while old_root.name and old_root.name == new_root.name:
+            old_root, new_root = old_root.parent, new_root.parent
+        for old in self._catalogue.locations.folders_below(old_root):
+            new = new_root / old.relative_to(old_root)
+            if not old.is_dir() and new.is_dir():
+                self.relink(old, new)
+        self._database.set_fact("folder", os.fsencode(self.folder).hex())
+
+    def _drop_committed_draft(self, image_id: int) -> None:
+        """A kill between the row of a label and the end of its journal leaves a draft of what is committed."""
+        label = self._ledger.label(image_id)
+        draft = None if label is None else Journal.replay(self.journal_path(image_id))
+        if draft is not None and np.array_equal(draft.mask(), self.label_mask(image_id)):
+            self.journal_path(image_id).unlink()
+
+    def save_settings(self, settings: Settings) -> None:
+        """Keep settings; SettingsError where a class that labels use would be lost or get another number."""
+        self._refuse_lost_classes(settings.classes)
+        projectfile.save(self.folder, ProjectFile(settings, self.sources))
+        changed = settings.threshold != self.settings.threshold
+        self.settings = settings
+        if changed:
+            self._catalogue.regate(settings.threshold)
+
+    def _refuse_lost_classes(self, classes: tuple[str, ...]) -> None:
+        for number, name in enumerate(self.settings.classes[: self._ledger.highest_class()]):
+            if number >= len(classes) or (name in classes and classes.index(name) != number):
+                raise SettingsError(
+                    f"classes: '{name}' is used by labels and must stay number {number + 1}; it may be renamed"
+                )
+
+    def add_source(self, source: str) -> None:
+        """Remember one more source of images."""
+        if source not in self.sources:
+            self._save_sources((*self.sources, source))
+
+    def _save_sources(self, sources: tuple[str, ...]) -> None:
+        projectfile.save(self.folder, ProjectFile(self.settings, sources))
+        self.sources = sources
+
+    # Images
+
+    def add(self, items: Sequence[StreamItem | UnreadableItem]) -> list[int]:
+        """Take up what a stream has found, in one transaction; ids of the new images, unreadable ones too.
+
+        Known bytes at a new path are the event "moved" where the old path is gone, else "duplicate".
+        """
+        return self._catalogue.add(items)
+
+    def image(self, image_id: int) -> ImageRecord:
+        """One image; ProjectError where there is none with this id."""
+        return self._catalogue.image(image_id)
+
+    def images(
+        self, *, state: ImageState | None = None, after: int = 0, limit: int | None = None, by_confidence: bool = False
+    ) -> list[ImageRecord]:
+        """Images with an id above ``after``, by id or the least confident first."""
+        return self._catalogue.images(state=state, after=after, limit=limit, by_confidence=by_confidence)
+
+    def counts(self) -> Counts:
+        """How many images are in each state; a short statement at any size."""
+        return self._catalogue.counts()
+
+    def known_paths(self) -> dict[Path, tuple[int, float]]:
+        """Every path that was seen, with its size and time of change then."""
+        return self._catalogue.locations.known_paths()
+
+    def resolve(self, image_id: int) -> Path:
+        """The file of an image; ImageError where it is gone."""
+        path = self.image(image_id).path
+        if not path.is_file():
+            raise ImageError(f"{path}: is missing; put it back, or add the folder to which it was moved")
+        return path
+
+    def relink(self, old_root: Path, new_root: Path) -> int:
+        """Look for all images below ``old_root`` below ``new_root`` from now on; how many images that are."""
+        old_root, new_root = old_root.absolute(), new_root.absolute()
+        if not new_root.is_dir():
+            raise ProjectError(f"{new_root}: is no folder; choose the one to which the images were moved")
+        moved = self._catalogue.locations.relink(old_root, new_root)
+        sources = tuple(_rebased(source, old_root, new_root) for source in self.sources)
+        if sources != self.sources:
+            self._save_sources(sources)
+        return moved
+
+    def set_state(self, image_id: int, state: ImageState, *, reason: str = "") -> None:
+        """Another state for one image. Back in the pool it is predicted again."""
+        self._catalogue.set_state(image_id, state, reason=reason)
+
+    def skip(self, image_id: int) -> None:
+        """Count that a person has put the image off."""
+        self._catalogue.skip(image_id)
+
+    # Predictions
+
+    def record_predictions(self, records: Sequence[PredictionRecord], *, threshold: float) -> None:
+        """Figures and gate in one transaction; the files of the predictions that they replace are deleted."""
+        champion = self._ledger.champion()
+        version = None if champion is None else champion.version
+        replaced = self._catalogue.record_predictions(records, threshold=threshold, champion=version)
+        for image_id, old in replaced:
+            for path in prediction_paths(self.predictions_folder, image_id, old):
+                with contextlib.suppress(OSError):  # disposable: an orphan costs only space
+                    path.unlink()
+
+    def prediction(self, image_id: int) -> tuple[Mask, NDArray[np.uint8], PredictionRecord] | None:
+        """Mask, probabilities and figures of the current prediction.
+
+        None where there is none, or its files are lost: then the image is predicted again.
+        """
+        record = self._catalogue.prediction(image_id)
+        if record is None:
+            return None
+        mask_path, probability_path = prediction_paths(self.predictions_folder, image_id, record.model_version)
+        try:
+            mask = masks.decode(_sound(mask_path, record.mask_sha256), name=str(mask_path))
+            probability = masks.decode(_sound(probability_path, None), name=str(probability_path))
+            image = self.image(image_id)
+            if mask.shape != (image.height, image.width) or probability.shape != mask.shape:
+                raise MaskError(f"{mask_path}: has another size than its image")
+        except MaskError as error:
+            self._catalogue.forget_prediction(image_id, why=str(error))
+            return None
+        return mask, probability, record
+
+    def regate(self, threshold: float) -> tuple[int, int]:
+        """Move the threshold: (newly accepted, newly queued). Labelled and excluded images stay as they are."""
+        settings = self.settings.model_copy(update={"threshold": threshold})
+        projectfile.save(self.folder, ProjectFile(settings, self.sources))
+        self.settings = settings
+        return self._catalogue.regate(threshold)
+
+    def invalidate_predictions(self) -> int:
+        """How many images of queue and pool the champion has still to predict; they keep state and order meanwhile."""
+        champion = self._ledger.champion()
+        return self._catalogue.count_to_predict(None if champion is None else champion.version)
+
+    def to_predict(self, version: int, *, limit: int) -> list[ImageRecord]:
+        """Queue, then pool, without a prediction by ``version``; the least confident of each first."""
+        return self._catalogue.to_predict(version, limit=limit)
+
+    # Labels
+
+    def commit_label(
+        self, image_id: int, mask: Mask, *, origin: LabelOrigin, split: Split, seconds: float = 0.0
+    ) -> LabelRecord:
+        """Keep a person's mask (H, W) as a new revision: file first, row second. A relabel keeps its split.
+
+        MaskError for a wrong size, type or class, StorageError where the disk refuses: the old revision stays.
+        """
+        image = self.image(image_id)
+        if not image.sha256:
+            raise ImageError(f"{image.path}: cannot be labelled, it cannot be read ({image.reason})")
+        classes = len(self.settings.classes)
+        mask = masks.checked(mask, shape=(image.height, image.width), classes=classes, name=str(image.path))
+        shown = self.prediction(image_id)
+        revision = self._ledger.next_revision(image_id)
+        facts: dict[str, Any] = {
+            "image_id": image_id,
+            "revision": revision,
+            "origin": origin,
+            "split": self._ledger.split(image_id) or split,
+            "seconds": float(seconds),
+            "created": now(),
+            "confidence": None if shown is None else shown[2].confidence,
+            "iou": None if shown is None else metrics.mean_iou(shown[0], mask, classes=classes),
+            "model_version": None if shown is None else shown[2].model_version,
+        }
+        where = {"image_sha256": image.sha256, "path": str(image.path), "classes": self.settings.classes}
+        payload = provenance.with_facts(masks.encode(mask), facts | where)
+        # If the row fails, the file stays: SQLite may have committed before it reported the error.
+        write_atomically(self._ledger.mask_path(image_id, revision), payload)
+        label = NewLabel(**facts, mask_sha256=sha256_of(payload), highest_class=int(mask.max(initial=0)))
+        return self._ledger.add_label(label)
+
+    def labels(self, *, split: Split | None = None) -> list[LabelRecord]:
+        """The valid label of each labelled image, in the order in which they were made."""
+        return self._ledger.labels(split=split)
+
+    def label_mask(self, image_id: int) -> Mask:
+        """The mask (H, W) of an image's valid label.
+
+        A damaged file is moved aside to ``*.damaged`` and the revision before it becomes valid; MaskError where none
+        is left: the image waits for a person again.
+        """
+        why = "it was never labelled"
+        while (label := self._ledger.label(image_id)) is not None:
+            try:
+                return masks.decode(_sound(label.mask_path, label.mask_sha256), name=str(label.mask_path))
+            except MaskError as error:
+                why = str(error)
+                with contextlib.suppress(FileNotFoundError):
+                    label.mask_path.replace(label.mask_path.with_name(f"{label.mask_path.name}.damaged"))
+                self._ledger.quarantine(label, why=why)
+        raise MaskError(f"{self.image(image_id).path}: has no sound mask ({why}); label it")
+
+    # Model versions
+
+    def next_version(self) -> int:
+        """The number of the next model."""
+        return self._ledger.next_version()
+
+    def add_version(
+        self,
+        path: Path,
+        *,
+        sha256: str,
+        parent: int | None,
+        status: VersionStatus,
+        core_count: int,
+        holdout_count: int,
+        holdout_iou: float | None,
+        core_iou: float | None,
+        metrics: dict[str, Any],
+    ) -> VersionRecord:
+        """Take up a model whose file lies in ``models_folder`` as ``0007.safetensors``; a champion retires the old."""
+        record = VersionRecord(
+            version=int(path.stem),
+            path=self.models_folder / path.name,
+            sha256=sha256,
+            parent=parent,
+            status=status,
+            core_count=core_count,
+            holdout_count=holdout_count,
+            holdout_iou=holdout_iou,
+            core_iou=core_iou,
+            created=now(),
+            metrics=metrics,
+        )
+        self._ledger.add_version(record)
+        return record
+
+    def versions(self) -> list[VersionRecord]:
+        """All model versions, oldest first."""
+        return self._ledger.versions()
+
+    def champion(self) -> VersionRecord | None:
+        """The model version in use."""
+        return self._ledger.champion()
+
+    def set_champion(self, version: int) -> None:
+        """Use another version; the one before is retired."""
+        self._ledger.set_champion(version)
+
+    # Rounds, events, drafts
+
+    def record_round(
+        self,
+        *,
+        started: str,
+        seconds: float,
+        steps: int,
+        core_count: int,
+        version: int | None,
+        published: bool,
+        champion_iou: float | None = None,
+        challenger_iou: float | None = None,
+        reason: str = "",
+    ) -> int:
+        """Keep a round that has ended, well or not; its id."""
+        return self._ledger.add_round(
+            started=started,
+            seconds=seconds,
+            steps=steps,
+            core_count=core_count,
+            version=version,
+            published=published,
+            champion_iou=champion_iou,
+            challenger_iou=challenger_iou,
+            reason=reason,
+        )
+
+    def rounds(self) -> list[RoundRecord]:
+        """All rounds, oldest first."""
+        return self._ledger.rounds()
+
+    def log(self, kind: str, **payload: Any) -> None:
+        """Keep an event; ``payload`` is what JSON can hold."""
+        self._database.log(kind, **payload)
+
+    def events(self, *, kind: str | None = None, limit: int = 1000) -> list[Event]:
+        """The newest events, the oldest of them first."""
+        return self._database.events(kind=kind, limit=limit)
+
+    def journal_path(self, image_id: int) -> Path:
+        """Where the journal of the mask of an image lies while it is edited."""
+        return self.journal_folder / f"{image_id}.journal"
+
+    def drafts(self) -> list[int]:
+        """Ids of the images with a journal: edits that were never committed."""
+        found = (path.stem for path in self.journal_folder.glob("*.journal"))
+        return sorted(int(stem) for stem in found if stem.isdecimal())
+
+
+def _sound(path: Path, sha256: str | None) -> bytes:
+    """Bytes of a file; MaskError only where it is certainly lost or damaged, StorageError where the disk is away."""
+    try:
+        payload = path.read_bytes()
+    except OSError as error:
+        if isinstance(error, FileNotFoundError) and path.parents[1].is_dir():
+            raise MaskError(f"{path}: is missing") from error
+        raise StorageError(f"{path}: cannot be read ({error.strerror}); check the disk and try again") from error
+    if sha256 is not None and sha256_of(payload) != sha256:
+        raise MaskError(f"{path}: is damaged (its SHA-256 differs)")
+    return payload
+
+
+def _rebased(source: str, old_root: Path, new_root: Path) -> str:
+    path = Path(source)
+    return str(new_root / path.relative_to(old_root)) if path.is_relative_to(old_root) else source

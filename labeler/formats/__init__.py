@@ -29,7 +29,7 @@ from labeler.formats.names import unescape
 from labeler.project import Project
 from labeler.records import Mask, Progress
 
-__all__ = ["FORMATS", "Manifest", "export"]
+__all__ = ["FORMATS", "Manifest", "export", "move_into_place", "new_folder", "refused", "staged_folder"]
 
 Writer = Callable[[Path, Iterable[tuple[Entry, Mask]], Iterable[Entry], tuple[str, ...]], Iterator[Entry]]
 Reader = Callable[[Path], Iterator[tuple[str, Mask]]]
@@ -55,7 +55,7 @@ def export(
     was written. Masks whose files are lost are left out and listed in the manifest.
     """
     chosen = _format(format)
-    folder = accepted_folder(project, out)
+    folder = new_folder(out, sources=source_folders(project.sources))
     selection = select(project, include_accepted=include_accepted)
     if not selection.entries:
         raise ExportError(f"{project.folder}: there is no mask to export yet; label or accept some images first")
@@ -73,9 +73,9 @@ def export(
                 yield Progress("checking", len(done) + len(left_out) + checked, total)
             manifest = build(project, selection, done, left_out=left_out, format=format, staged=staged, folder=folder)
             write_atomically(staged / MANIFEST_NAME, json.dumps(manifest.document, indent=1).encode())
-            _move_into_place(staged, folder)
+            move_into_place(staged, folder)
     except OSError as error:
-        raise _refused(folder, error) from error
+        raise refused(folder, error) from error
     project.log("exported", folder=os.fspath(folder), format=format, images=manifest.images, left_out=len(left_out))
     return manifest
 
@@ -86,12 +86,12 @@ def _format(name: str) -> Format:
     return FORMATS[name]
 
 
-def accepted_folder(project: Project, out: Path) -> Path:
-    """``out`` as an absolute folder that may be made; ExportError where it exists with content or holds images."""
+def new_folder(out: Path, *, sources: Iterable[Path]) -> Path:
+    """``out`` as an absolute folder that may be made; ExportError where it has content or lies among the images."""
     folder = out.resolve()
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise ExportError(f"{out}: exists already and is not an empty folder; choose a new name")
-    for source in source_folders(project):
+    for source in sources:
         if folder.is_relative_to(source):
             raise ExportError(
                 f"{out}: lies in the image folder {source}, where nothing is ever written; choose another"
@@ -114,7 +114,8 @@ def staged_folder(folder: Path) -> Iterator[Path]:
         shutil.rmtree(staged, ignore_errors=True)
 
 
-def _move_into_place(staged: Path, folder: Path) -> None:
+def move_into_place(staged: Path, folder: Path) -> None:
+    """Give a staged folder its name, durably. OSError as it comes."""
     if hasattr(os, "sync"):
         os.sync()  # the masks were written without one each
     if folder.exists():
@@ -123,7 +124,8 @@ def _move_into_place(staged: Path, folder: Path) -> None:
     sync_folder(folder.parent)
 
 
-def _refused(folder: Path, error: OSError) -> StorageError:
+def refused(folder: Path, error: OSError) -> StorageError:
+    """The error of a folder that the disk refuses, in words."""
     why = error.strerror or str(error)
     return StorageError(f"{folder}: cannot be written ({why}); free some space or choose another folder")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -69,7 +69,7 @@ def select(project: Project, *, include_accepted: bool) -> Selection:
     """The core set, or with ``include_accepted`` every labelled and every accepted image."""
     labels = {label.image_id: label for label in project.labels()}
     records = [record for record in project.images() if _wanted(record, labels, include_accepted)]
-    root = common_root(project, records)
+    root = common_root(project.sources, (record.path for record in records))
     return Selection(root, tuple(_entry(record, labels.get(record.image_id), root) for record in records))
 
 
@@ -80,11 +80,10 @@ def _wanted(record: ImageRecord, labels: dict[int, LabelRecord], include_accepte
 
 
 def _entry(record: ImageRecord, label: LabelRecord | None, root: Path | None) -> Entry:
-    name = record.path.relative_to(root) if root else record.path
     labelled = label if record.state is ImageState.LABELLED else None
     return Entry(
         record.image_id,
-        escape(name.as_posix()),
+        name_below(root, record.path),
         record.width,
         record.height,
         record.sha256,
@@ -96,19 +95,24 @@ def _entry(record: ImageRecord, label: LabelRecord | None, root: Path | None) ->
     )
 
 
-def source_folders(project: Project) -> list[Path]:
-    """The folders among the project's sources, absolute."""
-    return [Path(source).resolve() for source in project.sources if Path(source).is_dir()]
+def source_folders(sources: Iterable[str]) -> list[Path]:
+    """The folders among ``sources``, absolute."""
+    return [Path(source).resolve() for source in sources if Path(source).is_dir()]
 
 
-def common_root(project: Project, records: list[ImageRecord]) -> Path | None:
+def common_root(sources: Iterable[str], paths: Iterable[Path]) -> Path | None:
     """The folder that all images of an export lie in: a whole source rather than a part of it."""
-    sources = source_folders(project)
-    roots = {next((s for s in sources if record.path.is_relative_to(s)), record.path.parent) for record in records}
+    folders = source_folders(sources)
+    roots = {next((folder for folder in folders if path.is_relative_to(folder)), path.parent) for path in paths}
     try:
         return Path(os.path.commonpath(roots)) if roots else None
     except ValueError:  # different drives
         return None
+
+
+def name_below(root: Path | None, path: Path) -> str:
+    """The name of an image in an export: its path below ``root``, escaped."""
+    return escape((path.relative_to(root) if root else path).as_posix())
 
 
 def load_masks(project: Project, selection: Selection, left_out: list[tuple[str, str]]) -> Iterator[tuple[Entry, Mask]]:

@@ -16,7 +16,7 @@ class Scope(Enum):
 
     WINDOW = auto()
     PROJECT = auto()  # a project is open; bare letters are off in text fields
-    CANVAS = auto()  # the canvas has the focus
+    CANVAS = auto()  # the canvas or a list of images has the focus
 
 
 class Need(Flag):
@@ -87,7 +87,8 @@ ACTIONS: tuple[ActionSpec, ...] = (
         ("Return", "Enter"),
         "check",
         _Decide,
-        need=_IMAGE | Need.UNDRAFTED,
+        _C,
+        _IMAGE | Need.UNDRAFTED,
         tip="Works while nothing is drawn on this image",
         listed=False,
     ),
@@ -180,7 +181,8 @@ def build(parent: QObject) -> dict[str, QAction]:
         action.setAutoRepeat(spec.name in _REPEATED)
         if not spec.held:
             action.setShortcuts([QKeySequence(key) for key in spec.keys])
-            action.setShortcutContext(Qt.ShortcutContext.WindowShortcut)
+            here = spec.scope is Scope.CANVAS
+            action.setShortcutContext(Qt.ShortcutContext.WidgetShortcut if here else Qt.ShortcutContext.WindowShortcut)
         if spec.icon:
             dress(action, spec.icon)
         built[spec.name] = action

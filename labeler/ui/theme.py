@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, fields
 from typing import Any
 
+import shiboken6
 from PySide6.QtCore import QByteArray, QObject, QRectF, QSize, Qt, Signal
 from PySide6.QtGui import QColor, QFont, QGuiApplication, QIcon, QPainter, QPalette, QPixmap
 from PySide6.QtSvg import QSvgRenderer
@@ -95,6 +96,8 @@ class Theme(QObject):
         self.colours = LIGHT
         self.scale = 1.0
         self._choice = "light"
+        self._followers: list[tuple[weakref.ref[QObject], Callable[[Any], None]]] = []
+        self._sweep_at = 256
         self._followed: weakref.ref[QObject] | None = None
 
     def apply(self, choice: str, scale: float) -> None:
@@ -125,7 +128,21 @@ class Theme(QObject):
         names = {field.name: getattr(self.colours, field.name) for field in fields(Colours)}
         sizes = {role: round(BODY_POINTS * 96 / 72 * factor * self.scale) for role, factor in TYPE.items()}
         app.setStyleSheet(style_sheet(names, sizes, self.px))
+        self._renew_followers()
         self.changed.emit()
+
+    def add_follower(self, target: QObject, renew: Callable[[Any], None]) -> None:
+        """See ``follow``."""
+        self._followers.append((weakref.ref(target), renew))
+        if len(self._followers) > self._sweep_at:
+            self._followers = [entry for entry in self._followers if _alive(entry[0]) is not None]
+            self._sweep_at = 2 * len(self._followers) + 256
+
+    def _renew_followers(self) -> None:
+        for reference, renew in list(self._followers):
+            target = _alive(reference)
+            if target is not None:
+                renew(target)
 
     def px(self, pixels: float) -> int:
         """A length of the spacing scale, at the scale in use."""
@@ -141,6 +158,11 @@ class Theme(QObject):
     def icon_size(self) -> QSize:
         """Size of icons on buttons."""
         return QSize(self.px(20), self.px(20))
+
+
+def _alive(reference: weakref.ref[QObject]) -> QObject | None:
+    target = reference()
+    return target if target is not None and shiboken6.isValid(target) else None
 
 
 theme = Theme()
@@ -177,9 +199,13 @@ def _palette(colours: Colours) -> QPalette:
 
 def faded(colour: str, ground: str, share: float) -> QColor:
     """``share`` of a colour mixed into a ground."""
-    a, b = QColor(colour), QColor(ground)
-    mixed = (round(x * share + y * (1 - share)) for x, y in zip(a.getRgb()[:3], b.getRgb()[:3], strict=True))
-    return QColor(*mixed)
+    over, under = QColor(colour), QColor(ground)
+    rest = 1 - share
+    return QColor.fromRgbF(
+        over.redF() * share + under.redF() * rest,
+        over.greenF() * share + under.greenF() * rest,
+        over.blueF() * share + under.blueF() * rest,
+    )
 
 
 def state_colour(state: ImageState) -> QColor:
@@ -206,7 +232,11 @@ def _svg(name: str) -> str:
 
 @functools.lru_cache(maxsize=512)
 def _pixmap(name: str, colour: str, side: int) -> QPixmap:
-    renderer = QSvgRenderer(QByteArray(_svg(name).replace("currentColor", colour).encode()))
+    return _drawn(_svg(name).replace("currentColor", colour).encode(), side)
+
+
+def _drawn(svg: bytes, side: int) -> QPixmap:
+    renderer = QSvgRenderer(QByteArray(svg))
     pixmap = QPixmap(side, side)
     pixmap.fill(Qt.GlobalColor.transparent)
     painter = QPainter(pixmap)
@@ -218,6 +248,11 @@ def _pixmap(name: str, colour: str, side: int) -> QPixmap:
 def tinted(name: str, colour: str, side: int) -> QPixmap:
     """Icon ``name`` in one colour, ``side`` pixels wide."""
     return _pixmap(name, colour, side)
+
+
+def logo(side: int) -> QPixmap:
+    """The program's own mark, ``side`` pixels wide."""
+    return _drawn(shipped("assets/icon.svg").read_bytes(), side)
 
 
 def icon(name: str, *, colour: str = "") -> QIcon:
@@ -246,13 +281,4 @@ def dress(target: QObject, name: str, *, role: str = "") -> None:
 def follow(target: QObject, renew: Callable[[Any], None]) -> None:
     """Call ``renew(target)`` now and after every switch, for as long as the target lives."""
     renew(target)
-    # The connection has the target as its receiver's life line: Qt cuts it when the target is destroyed.
-    kept = weakref.ref(target)
-
-    def on_change() -> None:
-        alive = kept()
-        if alive is not None:
-            renew(alive)
-
-    theme.changed.connect(on_change)
-    target.destroyed.connect(lambda: theme.changed.disconnect(on_change))
+    theme.add_follower(target, renew)

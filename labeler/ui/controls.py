@@ -1,0 +1,149 @@
+"""The controls that every panel is made of."""
+
+from __future__ import annotations
+
+import html
+
+from PySide6.QtCore import QPoint, QRect, QSize, Qt
+from PySide6.QtGui import QAction, QPainter, QPaintEvent
+from PySide6.QtWidgets import QFrame, QLabel, QLayout, QLayoutItem, QPushButton, QSizePolicy, QToolButton, QWidget
+
+from labeler.ui.theme import dress, follow, theme
+
+
+class PlainLabel(QLabel):
+    """A label that never reads its text as HTML; with ``elides`` it shortens one line instead of asking for room."""
+
+    def __init__(self, text: str = "", *, elides: bool = False) -> None:
+        super().__init__(text)
+        self.setTextFormat(Qt.TextFormat.PlainText)
+        self._elides = elides
+        if elides:
+            self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        if not self._elides:
+            super().paintEvent(event)
+            return
+        painter = QPainter(self)
+        shown = self.fontMetrics().elidedText(self.text(), Qt.TextElideMode.ElideMiddle, self.width())
+        painter.drawText(self.rect(), self.alignment(), shown)
+        self.setToolTip(plain_tip(self.text()) if shown != self.text() else "")
+
+
+def plain_tip(text: str) -> str:
+    """A tooltip that shows ``text`` as it is: Qt would take file names with tags for HTML."""
+    return f"<qt>{html.escape(text)}</qt>"
+
+
+def label(text: str = "", role: str = "", *, wraps: bool = False, elides: bool = False) -> PlainLabel:
+    """A plain label with a role of the type scale."""
+    made = PlainLabel(text, elides=elides)
+    made.setWordWrap(wraps)
+    if role:
+        made.setProperty("role", role)
+    return made
+
+
+def tool_button(action: QAction) -> QToolButton:
+    """An icon button of an action."""
+    made = QToolButton()
+    made.setDefaultAction(action)
+    made.setAccessibleName(action.text())
+    # A click must not take the focus from the canvas.
+    made.setFocusPolicy(Qt.FocusPolicy.TabFocus)
+    follow(made, lambda widget: widget.setIconSize(theme.icon_size()))
+    return made
+
+
+def push_button(action: QAction, *, role: str = "") -> QPushButton:
+    """A push button that follows an action: its text, icon, tooltip, and whether it is possible."""
+    made = QPushButton()
+    made.setFocusPolicy(Qt.FocusPolicy.TabFocus)
+    if role:
+        made.setProperty("role", role)
+
+    def renew() -> None:
+        made.setText(action.text())
+        made.setAccessibleName(action.text())
+        made.setToolTip(action.toolTip())
+        made.setEnabled(action.isEnabled())
+        made.setVisible(action.isVisible())
+        if role != "primary":
+            made.setIcon(action.icon())
+
+    renew()
+    action.changed.connect(renew)
+    made.clicked.connect(action.trigger)
+    if role == "primary":
+        dress(made, "check", role="on_accent")
+    return made
+
+
+def rule(*, vertical: bool = False) -> QFrame:
+    """A hairline."""
+    line = QFrame()
+    line.setProperty("role", "line")
+    if vertical:
+        line.setFixedWidth(1)
+    else:
+        line.setFixedHeight(1)
+    return line
+
+
+class FlowLayout(QLayout):
+    """Items in rows that break where the width ends, so that nothing is cut off on a narrow window."""
+
+    def __init__(self, parent: QWidget, *, spacing: int, rows_apart: int) -> None:
+        super().__init__(parent)
+        self._items: list[QLayoutItem] = []
+        self._rows_apart = rows_apart
+        self.setSpacing(spacing)
+
+    def addItem(self, item: QLayoutItem) -> None:
+        self._items.append(item)
+
+    def count(self) -> int:
+        return len(self._items)
+
+    def itemAt(self, index: int) -> QLayoutItem | None:
+        return self._items[index] if 0 <= index < len(self._items) else None
+
+    def takeAt(self, index: int) -> QLayoutItem | None:
+        return self._items.pop(index) if 0 <= index < len(self._items) else None
+
+    def hasHeightForWidth(self) -> bool:
+        return True
+
+    def heightForWidth(self, width: int) -> int:
+        return self._place(QRect(0, 0, width, 0), move=False)
+
+    def sizeHint(self) -> QSize:
+        return self.minimumSize()
+
+    def minimumSize(self) -> QSize:
+        size = QSize()
+        for item in self._items:
+            size = size.expandedTo(item.minimumSize())
+        margins = self.contentsMargins()
+        return size + QSize(margins.left() + margins.right(), margins.top() + margins.bottom())
+
+    def setGeometry(self, rect: QRect) -> None:
+        super().setGeometry(rect)
+        self._place(rect, move=True)
+
+    def _place(self, rect: QRect, *, move: bool) -> int:
+        margins = self.contentsMargins()
+        inner = rect.marginsRemoved(margins)
+        x, y, tall = inner.left(), inner.top(), 0
+        for item in self._items:
+            if item.isEmpty():  # hidden
+                continue
+            size = item.sizeHint()
+            if x > inner.left() and x + size.width() > inner.right() + 1:
+                x, y, tall = inner.left(), y + tall + self._rows_apart, 0
+            if move:
+                item.setGeometry(QRect(QPoint(x, y), size))
+            x += size.width() + self.spacing()
+            tall = max(tall, size.height())
+        return y + tall + margins.bottom() - rect.top()

@@ -1,0 +1,330 @@
+"""Dialogs: scan summary, export, key map, about, and the report of a bug."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Generator
+from pathlib import Path
+
+from PySide6.QtCore import QTimer, Signal, qVersion
+from PySide6.QtGui import QFontDatabase, QGuiApplication
+from PySide6.QtWidgets import (
+    QCheckBox,
+    QComboBox,
+    QDialog,
+    QDialogButtonBox,
+    QFileDialog,
+    QFormLayout,
+    QGridLayout,
+    QHBoxLayout,
+    QLabel,
+    QLineEdit,
+    QPlainTextEdit,
+    QProgressBar,
+    QPushButton,
+    QScrollArea,
+    QVBoxLayout,
+    QWidget,
+)
+
+from labeler import __version__
+from labeler.ui.actions import ACTIONS, GESTURES, key_text, translated
+from labeler.ui.controls import label, plain_tip
+from labeler.ui.scan import ScanSummary, look_into
+from labeler.ui.theme import XL, XS, L, M, S, follow, logo, theme
+
+_SLICE_MS = 15
+
+
+class ScanDialog(QDialog):
+    """What lies in a folder, before anything is written; asks where the project goes."""
+
+    open_requested = Signal(object, object)  # images folder, project folder
+
+    def __init__(self, folder: Path, project_folder: Path, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setWindowTitle(self.tr("Open a folder of images"))
+        self._folder = folder
+        self.summary = ScanSummary(folder)
+        self._steps: Generator[ScanSummary, None, None] = look_into(folder)
+        self._lines = {name: label("", wraps=True) for name in ("images", "masks", "depth", "turned", "unreadable")}
+        self.progress = QProgressBar(textVisible=False)
+        self.progress.setAccessibleName(self.tr("Progress of the look into the folder"))
+        self.progress.setRange(0, 0)
+        self.target = QLineEdit(str(project_folder))
+        self.target.setAccessibleName(self.tr("Folder of the project"))
+        choose = QPushButton(self.tr("Choose…"))
+        choose.setAccessibleName(self.tr("Choose the folder of the project"))
+        choose.clicked.connect(self._choose)
+        place = QHBoxLayout()
+        place.addWidget(self.target, 1)
+        place.addWidget(choose)
+        buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Cancel)
+        self.create = buttons.addButton(self.tr("Create the project"), QDialogButtonBox.ButtonRole.AcceptRole)
+        self.create.setProperty("role", "primary")
+        self.create.setDefault(True)
+        buttons.accepted.connect(self.accept)
+        buttons.rejected.connect(self.reject)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(XL, L, XL, L)
+        layout.setSpacing(S)
+        title = label(folder.name or str(folder), "title", elides=True)
+        layout.addWidget(title)
+        layout.addWidget(label(str(folder), "caption", elides=True))
+        layout.addWidget(self.progress)
+        for line in self._lines.values():
+            layout.addWidget(line)
+        layout.addSpacing(M)
+        layout.addWidget(label(self.tr("The project is kept in"), "section"))
+        layout.addLayout(place)
+        layout.addWidget(
+            label(self.tr("Nothing is ever written into the folder of your images."), "caption", wraps=True)
+        )
+        layout.addStretch(1)
+        layout.addWidget(buttons)
+        self.resize(theme.px(560), theme.px(380))
+        self._timer = QTimer(self, interval=0)
+        self._timer.timeout.connect(self._look)
+        self._timer.start()
+        self._render()
+
+    def _look(self) -> None:
+        # A time slice, not a thread: the sample of files that is decoded is small.
+        end = _Clock(_SLICE_MS)
+        while not end.passed():
+            step = next(self._steps, None)
+            if step is None:
+                self._timer.stop()
+                break
+            self.summary = step
+        self._render()
+
+    def _render(self) -> None:
+        known = self.summary
+        self.progress.setVisible(not known.done)
+        self.create.setEnabled(known.images > 0 or not known.done)
+        none = self.tr("No images found here (PNG, JPEG, BMP, WebP, TIFF). They may still arrive.")
+        sample = known.looked_into < known.images
+        of = self.tr(" of {} looked into").format(known.looked_into) if sample else ""
+        texts = {
+            "images": self.tr("{:,} images").format(known.images) if known.images or not known.done else none,
+            "masks": self.tr("{:,} have a mask in {}; they stay as they are").format(known.pairs, known.masks_folder)
+            if known.pairs
+            else "",
+            "depth": self.tr("{}{} with more than 8 bits: scaled for display only").format(known.deep, of)
+            if known.deep
+            else "",
+            "turned": self.tr("{}{} turned upright by their EXIF tag").format(known.rotated, of)
+            if known.rotated
+            else "",
+            "unreadable": self.tr("{}{} unreadable: {}").format(
+                len(known.unreadable), of, ", ".join(path.name for path, _ in known.unreadable[:3])
+            )
+            if known.unreadable
+            else "",
+        }
+        for name, line in self._lines.items():
+            line.setText(texts[name])
+            line.setVisible(bool(texts[name]))
+        reasons = "\n".join(reason for _, reason in known.unreadable[:10])
+        self._lines["unreadable"].setToolTip(plain_tip(reasons) if reasons else "")
+
+    def _choose(self) -> None:
+        chosen = QFileDialog.getExistingDirectory(self, self.tr("Folder of the project"), self.target.text())
+        if chosen:
+            self.target.setText(chosen)
+
+    def done(self, result: int) -> None:
+        """Stop looking, then close."""
+        self._timer.stop()
+        self._steps.close()
+        super().done(result)
+        if result == QDialog.DialogCode.Accepted:
+            self.open_requested.emit(self._folder, Path(self.target.text()).expanduser())
+
+
+class _Clock:
+    def __init__(self, milliseconds: int) -> None:
+        from time import monotonic
+
+        self._now = monotonic
+        self._end = monotonic() + milliseconds / 1000
+
+    def passed(self) -> bool:
+        return self._now() >= self._end
+
+
+class ExportDialog(QDialog):
+    """Where to export to, in which format, and whether accepted masks come along."""
+
+    export_requested = Signal(object, str, bool)  # folder, format, include accepted
+
+    def __init__(self, suggested: Path, *, labelled: int, accepted: int, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setWindowTitle(self.tr("Export"))
+        self.target = QLineEdit(str(suggested))
+        self.target.setAccessibleName(self.tr("Folder to export to"))
+        choose = QPushButton(self.tr("Choose…"))
+        choose.setAccessibleName(self.tr("Choose the folder to export to"))
+        choose.clicked.connect(self._choose)
+        place = QHBoxLayout()
+        place.addWidget(self.target, 1)
+        place.addWidget(choose)
+        self.format = QComboBox()
+        self.format.setAccessibleName(self.tr("Format"))
+        self.format.addItem(self.tr("PNG: a mask per image, class index per pixel"), "png")
+        self.format.addItem(self.tr("COCO: one JSON with run-length masks"), "coco")
+        self.accepted = QCheckBox(self.tr("Also the {:,} masks accepted by the model").format(accepted))
+        self.accepted.setChecked(True)
+        self.accepted.setEnabled(accepted > 0)
+        form = QFormLayout()
+        form.setHorizontalSpacing(L)
+        form.setVerticalSpacing(M)
+        form.addRow(label(self.tr("Folder")), place)
+        form.addRow(label(self.tr("Format")), self.format)
+        form.addRow(label(self.tr("Masks")), label(self.tr("{:,} labelled by you").format(labelled)))
+        form.addRow(QWidget(), self.accepted)
+        buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Cancel)
+        self.start = buttons.addButton(self.tr("Export"), QDialogButtonBox.ButtonRole.AcceptRole)
+        self.start.setProperty("role", "primary")
+        self.start.setEnabled(labelled + accepted > 0)
+        buttons.accepted.connect(self.accept)
+        buttons.rejected.connect(self.reject)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(XL, L, XL, L)
+        layout.setSpacing(L)
+        layout.addLayout(form)
+        note = self.tr("Every mask is read back and compared pixel by pixel; a manifest tells where each came from.")
+        layout.addWidget(label(note, "caption", wraps=True))
+        layout.addStretch(1)
+        layout.addWidget(buttons)
+        self.resize(theme.px(560), theme.px(280))
+
+    def _choose(self) -> None:
+        chosen = QFileDialog.getExistingDirectory(self, self.tr("Folder to export to"), self.target.text())
+        if chosen:
+            self.target.setText(chosen)
+
+    def accept(self) -> None:
+        """Emit what was chosen."""
+        folder = Path(self.target.text()).expanduser()
+        self.export_requested.emit(folder, self.format.currentData(), self.accepted.isChecked())
+        super().accept()
+
+
+class KeyMapDialog(QDialog):
+    """Every key, made from the table of actions."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setWindowTitle(self.tr("Keys"))
+        groups: dict[str, list[tuple[str, str]]] = {}
+        for spec in ACTIONS:
+            if spec.keys and not (spec.name.startswith("class_") and spec.name != "class_1"):
+                text, keys = translated(spec.text).rstrip("…"), key_text(spec)
+                if spec.name == "class_1":
+                    text, keys = self.tr("Paint class 1 to 9"), "1 – 9"
+                groups.setdefault(spec.group, []).append((text, self.tr("hold {}").format(keys) if spec.held else keys))
+        groups.setdefault("Tools", []).extend((translated(text), key) for text, key in GESTURES)
+        page = QWidget()
+        columns = QHBoxLayout(page)
+        columns.setContentsMargins(XL, L, XL, L)
+        columns.setSpacing(XL + L)
+        for part in (("Decide", "File", "Help"), ("Tools", "Model"), ("Mask", "View")):
+            column = QVBoxLayout()
+            column.setSpacing(S)
+            for group in part:
+                if group in groups:
+                    column.addLayout(self._group(translated(group), groups[group]))
+                    column.addSpacing(M)
+            column.addStretch(1)
+            columns.addLayout(column, 1)
+        area = QScrollArea()
+        area.setWidgetResizable(True)
+        area.setWidget(page)
+        buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Close)
+        buttons.rejected.connect(self.reject)
+        foot = QHBoxLayout()
+        foot.setContentsMargins(L, 0, L, L)
+        foot.addWidget(label(self.tr("Single letters are off while you type in a field."), "caption"), 1)
+        foot.addWidget(buttons)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(area, 1)
+        layout.addLayout(foot)
+        self.resize(min(theme.px(980), 1240), min(theme.px(600), 740))
+
+    def _group(self, title: str, rows: list[tuple[str, str]]) -> QGridLayout:
+        grid = QGridLayout()
+        grid.setHorizontalSpacing(L)
+        grid.setVerticalSpacing(XS)
+        grid.setColumnStretch(0, 1)
+        grid.addWidget(label(title, "section"), 0, 0, 1, 2)
+        for row, (text, keys) in enumerate(rows, 1):
+            grid.addWidget(label(text, wraps=True), row, 0)
+            grid.addWidget(label(keys, "muted"), row, 1)
+        return grid
+
+
+class AboutDialog(QDialog):
+    """Name, version, licence, and the versions that a report needs."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setWindowTitle(self.tr("About labeler"))
+        mark = QLabel()
+        follow(mark, lambda widget: widget.setPixmap(logo(theme.px(72))))
+        words = QVBoxLayout()
+        words.setSpacing(XS)
+        words.addWidget(label("labeler", "display"))
+        words.addWidget(label(self.tr("Version {}").format(__version__)))
+        words.addWidget(label(self.tr("Masks for every image, and a person only where the model is unsure."), "muted"))
+        words.addWidget(label(self.tr("Apache License 2.0"), "caption"))
+        words.addWidget(label(versions_text(), "caption"))
+        head = QHBoxLayout()
+        head.setSpacing(XL)
+        head.addWidget(mark)
+        head.addLayout(words, 1)
+        buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Close)
+        buttons.rejected.connect(self.reject)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(XL, XL, XL, L)
+        layout.setSpacing(L)
+        layout.addLayout(head)
+        layout.addWidget(buttons)
+
+
+def versions_text() -> str:
+    """Versions of what the window runs on."""
+    return f"labeler {__version__} · Python {platform.python_version()} · Qt {qVersion()} · {platform.system()}"
+
+
+class CrashDialog(QDialog):
+    """A bug of ours: says that the work is safe, and gives a report to copy."""
+
+    def __init__(self, report: str, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setWindowTitle(self.tr("Something went wrong in labeler"))
+        self.report = QPlainTextEdit(f"{versions_text()}\n\n{report}")
+        self.report.setReadOnly(True)
+        self.report.setAccessibleName(self.tr("Report"))
+        self.report.setFont(QFontDatabase.systemFont(QFontDatabase.SystemFont.FixedFont))
+        self.report.setLineWrapMode(QPlainTextEdit.LineWrapMode.NoWrap)
+        copy = QPushButton(self.tr("Copy the report"))
+        copy.setAccessibleName(self.tr("Copy the report"))
+        copy.clicked.connect(lambda: QGuiApplication.clipboard().setText(self.report.toPlainText()))
+        buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Close)
+        buttons.addButton(copy, QDialogButtonBox.ButtonRole.ActionRole)
+        buttons.rejected.connect(self.reject)
+        sentence = self.tr("This is a mistake in the program. Your masks are saved; you can go on working.")
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(XL, L, XL, L)
+        layout.setSpacing(M)
+        layout.addWidget(label(self.windowTitle(), "title"))
+        layout.addWidget(label(sentence, wraps=True))
+        layout.addWidget(self.report, 1)
+        layout.addWidget(
+            label(self.tr("The report holds no image and leaves this computer only if you send it."), "caption")
+        )
+        layout.addWidget(buttons)
+        self.resize(theme.px(640), theme.px(420))

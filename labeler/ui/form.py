@@ -1,0 +1,214 @@
+"""A dialog made from the settings tables: every field gets a control, its description and its limits."""
+
+from __future__ import annotations
+
+from typing import Any, Literal, get_args, get_origin
+
+from annotated_types import Ge, Gt, Le, Lt, MultipleOf
+from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
+from PySide6.QtCore import Qt, Signal
+from PySide6.QtWidgets import (
+    QCheckBox,
+    QComboBox,
+    QDialog,
+    QDialogButtonBox,
+    QDoubleSpinBox,
+    QFrame,
+    QGridLayout,
+    QLineEdit,
+    QScrollArea,
+    QSpinBox,
+    QTabWidget,
+    QVBoxLayout,
+    QWidget,
+)
+
+from labeler.settings import Preferences, Settings
+from labeler.ui.controls import label
+from labeler.ui.theme import L, M, S
+
+_WIDEST = 1_000_000_000
+
+
+def title_of(name: str) -> str:
+    """A field's name in words: ``retrain_labels`` -> Retrain labels."""
+    words = name.removesuffix("_s").removesuffix("_mb").replace("_", " ")
+    return {"lr": "Learning rate", "ui scale": "Text size"}.get(words, words.capitalize())
+
+
+def _limits(info: FieldInfo) -> tuple[float | None, float | None, float | None]:
+    low = high = step = None
+    for rule in info.metadata:
+        if isinstance(rule, Ge):
+            low = rule.ge
+        elif isinstance(rule, Gt):
+            low = rule.gt
+        elif isinstance(rule, Le):
+            high = rule.le
+        elif isinstance(rule, Lt):
+            high = rule.lt
+        elif isinstance(rule, MultipleOf):
+            step = rule.multiple_of
+    return low, high, step  # type: ignore[return-value]  # annotated_types speaks of protocols
+
+
+class Field:
+    """One setting and the control that edits it."""
+
+    def __init__(self, name: str, info: FieldInfo, value: Any) -> None:
+        self.name, self.info = name, info
+        self.control = self._control(value)
+        self.control.setObjectName(name)
+        self.control.setAccessibleName(title_of(name))
+        self.control.setAccessibleDescription(info.description or "")
+        self.control.setToolTip(info.description or "")
+
+    def _control(self, value: Any) -> QWidget:
+        kind = self.info.annotation
+        if kind is bool:
+            box = QCheckBox()
+            box.setChecked(value)
+            return box
+        if get_origin(kind) is Literal:
+            combo = QComboBox()
+            for choice in get_args(kind):
+                combo.addItem(str(choice).capitalize() if choice not in ("cpu", "cuda", "mps") else choice, choice)
+            combo.setCurrentIndex(combo.findData(value))
+            return combo
+        if kind is int:
+            low, high, step = _limits(self.info)
+            spin = QSpinBox(minimum=int(low or 0), maximum=int(_WIDEST if high is None else high))
+            spin.setSingleStep(int(step or 1))
+            spin.setGroupSeparatorShown(True)
+            spin.setValue(value)
+            return spin
+        if kind is float:
+            low, high, _ = _limits(self.info)
+            decimals = 4 if (high or 1) <= 2 else 1
+            number = QDoubleSpinBox(
+                decimals=decimals, minimum=low or 0.0, maximum=float(_WIDEST if high is None else high)
+            )
+            number.setSingleStep(0.05 if decimals > 1 else 1.0)
+            number.setValue(value)
+            return number
+        line = QLineEdit(", ".join(value))
+        line.setPlaceholderText("cell, nucleus")
+        return line
+
+    @property
+    def value(self) -> Any:
+        """What the control says, in the field's type."""
+        control = self.control
+        if isinstance(control, QCheckBox):
+            return control.isChecked()
+        if isinstance(control, QComboBox):
+            return control.currentData()
+        if isinstance(control, QSpinBox | QDoubleSpinBox):
+            return control.value()
+        assert isinstance(control, QLineEdit)
+        return tuple(part.strip() for part in control.text().split(",") if part.strip())
+
+
+class TableForm(QWidget):
+    """All fields of one table that have a group, a section a group."""
+
+    def __init__(self, table: BaseModel, *, locked: frozenset[str] = frozenset()) -> None:
+        super().__init__()
+        self._table = table
+        self.fields: dict[str, Field] = {}
+        grid = QGridLayout(self)
+        grid.setContentsMargins(L, M, L, L)
+        grid.setHorizontalSpacing(L)
+        grid.setVerticalSpacing(S)
+        grid.setColumnStretch(2, 1)
+        row, shown = 0, ""
+        for name, info in type(table).model_fields.items():
+            extra = info.json_schema_extra
+            if not isinstance(extra, dict):  # kept by the program, not for a person
+                continue
+            if extra["group"] != shown:
+                shown = str(extra["group"])
+                grid.setRowMinimumHeight(row, L)
+                grid.addWidget(label(shown, "section"), row, 0, 1, 3, Qt.AlignmentFlag.AlignBottom)
+                row += 1
+            field = Field(name, info, getattr(table, name))
+            field.control.setEnabled(name not in locked)
+            title = label(title_of(name))
+            title.setBuddy(field.control)
+            grid.addWidget(title, row, 0, Qt.AlignmentFlag.AlignTop)
+            grid.addWidget(field.control, row, 1, Qt.AlignmentFlag.AlignTop)
+            grid.addWidget(label(info.description or "", "caption", wraps=True), row, 2)
+            self.fields[name] = field
+            row += 1
+        grid.setRowStretch(row, 1)
+
+    def table(self) -> Any:
+        """The table with the values of the controls. pydantic's ValidationError if one is refused."""
+        typed = {name: field.value for name, field in self.fields.items()}
+        # A spin box rounds; a value that nobody touched must come back as it was.
+        for name, field in self.fields.items():
+            before = getattr(self._table, name)
+            if isinstance(before, float) and field.value == Field(name, field.info, before).value:
+                typed[name] = before
+        return type(self._table).model_validate({**self._table.model_dump(), **typed})
+
+
+class SettingsDialog(QDialog):
+    """Settings of the project and preferences of the person; emits what was changed, once it is valid."""
+
+    settings_accepted = Signal(object)
+    preferences_accepted = Signal(object)
+
+    def __init__(self, settings: Settings | None, preferences: Preferences, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setWindowTitle(self.tr("Settings"))
+        self._settings, self._preferences = settings, preferences
+        self.tabs = QTabWidget()
+        self.tabs.setDocumentMode(True)
+        self.tabs.setAccessibleName(self.tr("Settings"))
+        self.project = TableForm(settings, locked=frozenset({"classes"})) if settings is not None else None
+        self.person = TableForm(preferences)
+        if self.project is not None:
+            self.tabs.addTab(_scrolled(self.project), self.tr("This project"))
+        self.tabs.addTab(_scrolled(self.person), self.tr("Window"))
+        self.refusal = label("", "strong", wraps=True)
+        self.refusal.hide()
+        buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Save | QDialogButtonBox.StandardButton.Cancel)
+        buttons.accepted.connect(self.accept)
+        buttons.rejected.connect(self.reject)
+        foot = QVBoxLayout()
+        foot.setContentsMargins(L, 0, L, L)
+        foot.addWidget(self.refusal)
+        foot.addWidget(buttons)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, S, 0, 0)
+        layout.setSpacing(S)
+        layout.addWidget(self.tabs)
+        layout.addLayout(foot)
+        self.resize(720, 600)
+
+    def accept(self) -> None:
+        """Validate both tables; stay open with the reason if one is refused."""
+        try:
+            settings = self.project.table() if self.project is not None else None
+            preferences = self.person.table()
+        except ValidationError as error:
+            first = error.errors()[0]
+            self.refusal.setText(f"{title_of(str(first['loc'][0]))}: {first['msg']}")
+            self.refusal.show()
+            return
+        if settings is not None and settings != self._settings:
+            self.settings_accepted.emit(settings)
+        if preferences != self._preferences:
+            self.preferences_accepted.emit(preferences)
+        super().accept()
+
+
+def _scrolled(form: QWidget) -> QScrollArea:
+    area = QScrollArea()
+    area.setFrameShape(QFrame.Shape.NoFrame)
+    area.setWidgetResizable(True)
+    area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+    area.setWidget(form)
+    return area

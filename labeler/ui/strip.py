@@ -1,0 +1,130 @@
+"""The status strip: figures that are always true, and the long work that runs."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import QSize, Qt, Signal
+from PySide6.QtGui import QColor, QPainter, QPaintEvent
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QProgressBar, QSizePolicy, QToolButton, QVBoxLayout, QWidget
+
+from labeler.records import ImageState
+from labeler.ui.controls import FlowLayout, label
+from labeler.ui.theme import XS, L, M, S, dress, follow, state_colour, theme
+from labeler.ui.wording import Figures, strip_items, tr
+
+_DOTS = {
+    "accepted": ImageState.ACCEPTED,
+    "queued": ImageState.QUEUED,
+    "core": ImageState.LABELLED,
+    "unreadable": ImageState.UNREADABLE,
+}
+
+
+def _meaning(name: str) -> str:
+    return {
+        "streamed": tr("Images seen so far"),
+        "accepted": tr("Accepted by the model: confidence at or above the threshold"),
+        "queued": tr("Waiting for you"),
+        "core": tr("Your labels that the model is trained on"),
+        "holdout": tr("Your labels that only judge the model"),
+        "unreadable": tr("Files that cannot be used; the gallery tells why"),
+        "model": tr("The model in use and its mean IoU on the holdout"),
+        "round": tr("Training in the background"),
+        "stream": tr("Where images come from"),
+        "saved": tr("Everything is saved as you go"),
+    }[name]
+
+
+class Dot(QWidget):
+    """A small disc in the colour of a state."""
+
+    def __init__(self, state: ImageState) -> None:
+        super().__init__()
+        self._state = state
+        self.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Fixed)
+        follow(self, lambda widget: widget.setFixedSize(QSize(theme.px(9), theme.px(9))))
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        painter = QPainter(self)
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        painter.setPen(Qt.PenStyle.NoPen)
+        painter.setBrush(QColor(state_colour(self._state)))
+        painter.drawEllipse(self.rect())
+
+
+class StatusStrip(QFrame):
+    """The bottom line; breaks into two rows rather than cutting a figure off."""
+
+    stop_requested = Signal()
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setProperty("role", "strip")
+        self.setAccessibleName(self.tr("Status"))
+        self._cells = QWidget(self)
+        self._flow = FlowLayout(self._cells, spacing=L, rows_apart=2)
+        self._flow.setContentsMargins(M, XS, M, XS)
+        policy = QSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Minimum)
+        policy.setHeightForWidth(True)
+        self._cells.setSizePolicy(policy)
+        self._texts = {name: self._cell(name) for name in (
+            "streamed", "accepted", "queued", "core", "holdout", "unreadable", "model", "round", "stream", "saved",
+        )}  # fmt: skip
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 1, 0, 0)
+        layout.setSpacing(0)
+        layout.addWidget(self._work_row())
+        layout.addWidget(self._cells)
+
+    def _cell(self, name: str) -> QWidget:
+        cell = QWidget(self._cells)
+        row = QHBoxLayout(cell)
+        row.setContentsMargins(0, 0, 0, 0)
+        row.setSpacing(6)
+        if name in _DOTS:
+            row.addWidget(Dot(_DOTS[name]))
+        text = label("", "caption")
+        text.setObjectName(name)
+        row.addWidget(text)
+        cell.setToolTip(_meaning(name))
+        cell.hide()
+        self._flow.addWidget(cell)
+        return cell
+
+    def _work_row(self) -> QWidget:
+        self.work = QWidget(self)
+        self._doing = label("", "caption")
+        self._bar = QProgressBar(textVisible=False)
+        self._bar.setAccessibleName(self.tr("Progress of the work that runs"))
+        stop = QToolButton()
+        stop.setAccessibleName(self.tr("Stop this work"))
+        stop.setToolTip(self.tr("Stop this work"))
+        dress(stop, "close")
+        stop.clicked.connect(self.stop_requested)
+        row = QHBoxLayout(self.work)
+        row.setContentsMargins(M, XS, S, 0)
+        row.setSpacing(M)
+        row.addWidget(self._doing)
+        row.addWidget(self._bar, 1)
+        row.addWidget(stop)
+        self.work.hide()
+        return self.work
+
+    def show_figures(self, figures: Figures) -> None:
+        """Render the figures."""
+        shown = dict(strip_items(figures))
+        for name, cell in self._texts.items():
+            text = cell.findChild(QWidget, name)
+            if name in shown and text.text() != shown[name]:
+                text.setText(shown[name])
+            cell.setVisible(name in shown)
+
+    def texts(self) -> dict[str, str]:
+        """What the strip says, by item."""
+        return {name: cell.findChild(QWidget, name).text() for name, cell in self._texts.items() if not cell.isHidden()}
+
+    def show_work(self, text: str, done: int, total: int) -> None:
+        """Long work: ``total`` 0 = unknown, -1 = ended."""
+        self.work.setVisible(total >= 0)
+        self._doing.setText(text if total <= 0 else f"{text}  {done:,}/{total:,}")
+        self._bar.setRange(0, max(total, 0))
+        self._bar.setValue(done)

@@ -1,0 +1,168 @@
+"""What the window says about figures and states; pure functions, so that every sentence can be tested."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from PySide6.QtCore import QCoreApplication
+
+from labeler.records import Counts, ImageRecord, ImageState
+
+
+def tr(text: str) -> str:
+    """``text`` in the language of the window."""
+    return QCoreApplication.translate("wording", text)
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """What the strip and the empty states speak about."""
+
+    counts: Counts = field(default_factory=Counts)
+    threshold: float = 0.0
+    champion: int | None = None
+    holdout_iou: float | None = None
+    holdout_count: int = 0
+    first_labels: int = 11
+    labels_until_round: int = 0
+    stream: str = ""
+    round: str = ""  # "" while none runs
+    saved: str = ""
+
+    @property
+    def is_cold(self) -> bool:
+        """No model yet."""
+        return self.champion is None
+
+
+def figures_of(status: Any) -> Figures:
+    """The figures of a session's status: those of the loop, and the texts of stream, round and saving."""
+    return Figures(
+        counts=status.loop.counts,
+        threshold=status.loop.threshold,
+        champion=status.loop.champion,
+        holdout_iou=status.loop.holdout_iou,
+        holdout_count=status.loop.holdout_count,
+        first_labels=status.loop.first_labels,
+        labels_until_round=status.loop.labels_until_round,
+        stream=status.stream,
+        round=status.round,
+        saved=status.saved,
+    )
+
+
+def percent(share: float, *, digits: int = 0) -> str:
+    """A share as a percentage; never rounded up to 100 or down to 0."""
+    step = 10.0 ** -(digits + 2)
+    if 0 < share < 1:
+        share = min(max(share, step), 1 - step)
+    return f"{share:.{digits}%}"
+
+
+def state_name(state: ImageState) -> str:
+    """A state in words."""
+    return {
+        ImageState.POOL: tr("Not predicted yet"),
+        ImageState.QUEUED: tr("Waits for you"),
+        ImageState.ACCEPTED: tr("Accepted by the model"),
+        ImageState.LABELLED: tr("Labelled by you"),
+        ImageState.EXCLUDED: tr("Excluded"),
+        ImageState.UNREADABLE: tr("Unreadable"),
+    }[state]
+
+
+def labels(count: int) -> str:
+    """A number of labels in words."""
+    return tr("1 label") if count == 1 else tr("{} labels").format(count)
+
+
+def strip_items(figures: Figures) -> list[tuple[str, str]]:
+    """The items of the status strip as (name, text); the names are those of its dots and tooltips."""
+    counts = figures.counts
+    items = [
+        ("streamed", tr("{:,} streamed").format(counts.streamed)),
+        ("accepted", tr("{:,} accepted").format(counts.accepted)),
+        ("queued", tr("{:,} queued").format(counts.queued)),
+        ("core", tr("{:,} core").format(counts.core)),
+        ("holdout", tr("{:,} holdout").format(counts.holdout)),
+    ]
+    if counts.unreadable:
+        items.append(("unreadable", tr("{:,} unreadable").format(counts.unreadable)))
+    items.append(("model", model_text(figures)))
+    items.append(("round", figures.round or round_text(figures)))
+    if figures.stream:
+        items.append(("stream", figures.stream))
+    if figures.saved:
+        items.append(("saved", figures.saved))
+    return items
+
+
+def model_text(figures: Figures) -> str:
+    """The champion and its IoU."""
+    if figures.champion is None:
+        return tr("No model yet")
+    if figures.holdout_iou is None:
+        return tr("Model v{} (not judged yet)").format(figures.champion)
+    return tr("Model v{} (IoU {:.3f} on holdout)").format(figures.champion, figures.holdout_iou)
+
+
+def round_text(figures: Figures) -> str:
+    """When the next round starts."""
+    if figures.is_cold:
+        return tr("First model: {}/{} labels").format(_labelled(figures), figures.first_labels)
+    if figures.labels_until_round <= 0:
+        return tr("Next round is due")
+    return tr("Next round in {}").format(labels(figures.labels_until_round))
+
+
+def _labelled(figures: Figures) -> int:
+    return min(figures.counts.labelled, figures.first_labels)
+
+
+def next_step(figures: Figures) -> str:
+    """One sentence for an empty queue: what to do next."""
+    counts = figures.counts
+    if counts.streamed == 0:
+        return tr("No images yet. Add files to the folder, or drop some here.")
+    if figures.is_cold:
+        return tr("Label {} images for the first model · {}/{}").format(
+            figures.first_labels, _labelled(figures), figures.first_labels
+        )
+    if counts.pool:
+        return tr("{:,} images are being predicted; those that need you appear here.").format(counts.pool)
+    return tr("Nothing below the threshold: raise it, or export.")
+
+
+def cold_start(figures: Figures) -> str:
+    """The sentence above the canvas before the first model, "" afterwards."""
+    if not figures.is_cold or figures.counts.streamed == 0:
+        return ""
+    if figures.counts.labelled >= figures.first_labels:
+        return tr("The first model is being trained. You can go on labelling.")
+    return next_step(figures)
+
+
+def why_here(record: ImageRecord, threshold: float) -> str:
+    """Why an image is in its state, for the inspector."""
+    state = record.state
+    if state is ImageState.UNREADABLE:
+        return record.reason
+    if state is ImageState.EXCLUDED:
+        return record.reason or tr("You left it out.")
+    if state is ImageState.LABELLED:
+        kept = tr("It trains the model.") if record.split != "holdout" else tr("It judges the model, never trains it.")
+        how = tr("Your mask: {}.").format(tr(str(record.origin))) if record.origin else tr("Your mask.")
+        return f"{how} {kept}"
+    if record.confidence is None:
+        return tr("No prediction yet: paint the mask, then accept.")
+    if state is ImageState.ACCEPTED:
+        return tr("Confidence {:.2f} is at or above the threshold {:.2f}.").format(record.confidence, threshold)
+    return tr("Confidence {:.2f} is below the threshold {:.2f}.").format(record.confidence, threshold)
+
+
+def gate_text(accepts: int, predicted: int) -> str:
+    """What a threshold does to the predictions there are."""
+    if predicted == 0:
+        return tr("No predictions yet")
+    return tr("Accepts {:,} of {:,} ({})").format(accepts, predicted, percent(accepts / predicted))

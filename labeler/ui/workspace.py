@@ -1,0 +1,306 @@
+"""The page of an open project: images and gate, canvas with its tools, inspector and plots."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from PySide6.QtCore import Qt, QTimer
+from PySide6.QtGui import QAction
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QScrollArea, QSplitter, QTabWidget, QVBoxLayout, QWidget
+
+from labeler.records import Image, ImageState
+from labeler.settings import Preferences
+from labeler.ui.canvas import Canvas
+from labeler.ui.controls import label, rule
+from labeler.ui.gallery import GalleryPanel
+from labeler.ui.gate import GatePanel
+from labeler.ui.inspector import Inspector
+from labeler.ui.notices import Banner, Toast
+from labeler.ui.panels import DecisionBar, OptionsBar, ToolColumn
+from labeler.ui.plots import ProgressPanel, TrainingPanel
+from labeler.ui.theme import M, S, follow, theme
+from labeler.ui.tools import Tool
+from labeler.ui.wording import Figures, cold_start, next_step
+
+if TYPE_CHECKING:
+    from labeler.editing import MaskEditor
+    from labeler.ui.session import Session
+
+_LEFT, _RIGHT = 252, 292
+_REDRAW_MS = 300  # figures that are counted over all images are counted at most this often
+
+
+class Workspace(QWidget):
+    """Lays the panels out, hands the session's news to them and their wishes to the session."""
+
+    def __init__(self, session: Session, actions: Mapping[str, QAction], parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._session = session
+        self._actions = actions
+        self._style = "fill"  # what the mask goes back to from "off"
+        self.canvas = Canvas()
+        self.gallery = GalleryPanel(session)
+        self.gate = GatePanel()
+        self.tools = ToolColumn(actions)
+        self.options = OptionsBar(actions)
+        self.decisions = DecisionBar(actions)
+        self.inspector = Inspector()
+        self.progress = ProgressPanel()
+        self.training = TrainingPanel()
+        self.banner = Banner()
+        self.toast = Toast(self.canvas)
+        self.guide = label("", "", wraps=True)
+        self._threshold = 0.0
+        self._counting = QTimer(self, singleShot=True, interval=_REDRAW_MS)
+        self._counting.timeout.connect(self._count)
+        self._lay_out()
+        self._listen()
+        self._ask()
+
+    # Layout
+
+    def _lay_out(self) -> None:
+        self.splitter = QSplitter(Qt.Orientation.Horizontal)
+        self.splitter.setChildrenCollapsible(False)
+        self.splitter.setHandleWidth(1)
+        for side in (self._left(), self._centre(), self._right()):
+            self.splitter.addWidget(side)
+        for place, stretch in enumerate((0, 1, 0)):
+            self.splitter.setStretchFactor(place, stretch)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(self.splitter)
+        follow(self, Workspace._size_sides)
+
+    def _size_sides(self) -> None:
+        # Wider text needs wider sides, but the image keeps at least two fifths of the window.
+        total = max(self.width(), 1280)
+        left, right = (min(theme.px(side), round(total * share)) for side, share in ((_LEFT, 0.27), (_RIGHT, 0.30)))
+        self.splitter.setSizes([left, total - left - right, right])
+
+    def _left(self) -> QWidget:
+        side = QFrame()
+        side.setProperty("role", "side")
+        layout = QVBoxLayout(side)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(0)
+        layout.addWidget(self.gallery, 1)
+        layout.addWidget(rule())
+        layout.addWidget(self.gate)
+        follow(side, lambda widget: widget.setMinimumWidth(theme.px(190)))
+        return side
+
+    def _centre(self) -> QWidget:
+        centre = QWidget()
+        column = QVBoxLayout()
+        column.setSpacing(0)
+        self.notice = QFrame()
+        notice = QVBoxLayout(self.notice)
+        notice.setContentsMargins(M, S, M, S)
+        notice.setSpacing(S)
+        notice.addWidget(self.guide)
+        notice.addWidget(self.banner)
+        self.guide.setProperty("role", "strong")
+        for part in (self.options, rule(), self.notice, self.canvas, rule(), self.decisions):
+            column.addWidget(part, 1 if part is self.canvas else 0)
+        layout = QHBoxLayout(centre)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(0)
+        layout.addWidget(self.tools)
+        layout.addWidget(rule(vertical=True))
+        layout.addLayout(column, 1)
+        return centre
+
+    def _right(self) -> QWidget:
+        self.tabs = QTabWidget()
+        self.tabs.setDocumentMode(True)
+        self.tabs.setAccessibleName(self.tr("Panels"))
+        for page, title in (
+            (self.inspector, self.tr("Image")),
+            (self.progress, self.tr("Progress")),
+            (self.training, self.tr("Training")),
+        ):
+            area = QScrollArea()
+            area.setFrameShape(QFrame.Shape.NoFrame)
+            area.setWidgetResizable(True)
+            area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+            area.setWidget(page)
+            self.tabs.addTab(area, title)
+        side = QFrame()
+        side.setProperty("role", "side")
+        layout = QVBoxLayout(side)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(0)
+        layout.addWidget(self.tabs, 1)
+        follow(side, lambda widget: widget.setMinimumWidth(theme.px(220)))
+        return side
+
+    # News from the session
+
+    def _listen(self) -> None:
+        session = self._session
+        session.image_loaded.connect(self._show_image)
+        session.current_changed.connect(self._change_image)
+        session.mask_changed.connect(self.canvas.refresh)
+        session.prediction_changed.connect(lambda _: self.canvas.show_prediction(session.prediction()))
+        session.images_changed.connect(self._note_changes)
+        session.message.connect(self.toast.say)
+        session.failed.connect(self._report)
+        session.round_started.connect(self.training.begin)
+        session.round_progressed.connect(self.training.advance)
+        session.round_ended.connect(self._end_round)
+        session.opened.connect(self._adopt_project)
+        session.closed.connect(self._leave_project)
+
+    def _ask(self) -> None:
+        session = self._session
+        self.canvas.stroke_finished.connect(session.keep_patch)
+        self.canvas.zoom_changed.connect(self.options.show_zoom)
+        self.canvas.diameter_changed.connect(self.options.show_diameter)
+        self.options.diameter_requested.connect(self._set_diameter)
+        self.options.overlay_requested.connect(lambda style: self.set_overlay(style))
+        self.options.opacity_requested.connect(lambda opacity: self.set_opacity(opacity))
+        self.inspector.class_requested.connect(self.choose_class)
+        self.tools.held.connect(lambda _name, held: setattr(self.canvas, "comparing", held))
+        self.gate.threshold_requested.connect(session.set_threshold)
+        self.gate.undo_requested.connect(session.undo_threshold)
+        self.training.start_requested.connect(session.start_round)
+        self.training.pause_requested.connect(session.pause_round)
+        self.training.stop_requested.connect(session.stop_round)
+        self.progress.rollback_requested.connect(session.rollback)
+
+    def _adopt_project(self) -> None:
+        project = self._session.project
+        self.inspector.show_classes(project.settings.classes)
+        self.choose_class(1)
+        self.banner.hide()
+        self._update_notice()
+        self.training.end(self.tr("No round runs."))
+        self.gallery.setCurrentIndex(0)
+        self._counting.start()
+        self.canvas.setFocus()
+
+    def _leave_project(self) -> None:
+        self.canvas.clear()
+        self.inspector.clear()
+
+    def _change_image(self, image_id: int) -> None:
+        if image_id < 0:
+            self.canvas.clear()
+            self.inspector.clear()
+            return
+        self._inspect(image_id)
+
+    def _show_image(self, image_id: int, image: Image, editor: MaskEditor) -> None:
+        self.canvas.show_image(image, editor, self._session.prediction())
+        self._inspect(image_id)
+
+    def _inspect(self, image_id: int) -> None:
+        self.inspector.show_record(self._session.record(image_id), self._threshold)
+
+    def _note_changes(self, changed: set[int] | None) -> None:
+        current = self._session.current
+        if current >= 0 and (changed is None or current in changed):
+            self._inspect(current)
+        if not self._counting.isActive():
+            self._counting.start()
+
+    def _count(self) -> None:
+        if self._session.project is None:
+            return
+        undecided = (ImageState.POOL, ImageState.QUEUED, ImageState.ACCEPTED)
+        self.gate.show_confidences(
+            np.array(
+                [r.confidence for r in self._session.records() if r.state in undecided and r.confidence is not None]
+            )
+        )
+        self.progress.show_curves(self._session.curves())
+
+    def _end_round(self, outcome: object) -> None:
+        sentence = outcome if isinstance(outcome, str) else getattr(outcome, "sentence", str(outcome))
+        self.training.end(sentence)
+        self.toast.say(sentence)
+        self._counting.start()
+
+    def _report(self, title: str, sentence: str) -> None:
+        self.banner.report(title, sentence)
+        self._update_notice()
+
+    def show_figures(self, figures: Figures, *, can_undo_threshold: bool, why_no_round: str) -> None:
+        """Everything that follows from the status."""
+        self._threshold = figures.threshold
+        self.gate.show_threshold(figures.threshold, can_undo=can_undo_threshold)
+        self.gallery.explain_empty(next_step(figures), self.tr("No image passes this filter."))
+        self.canvas.set_empty_text(next_step(figures))
+        self.guide.setText(cold_start(figures))
+        self.training.allow_start(why_no_round)
+        self._update_notice()
+        if self._session.current >= 0:
+            self._inspect(self._session.current)
+
+    def _update_notice(self) -> None:
+        self.guide.setVisible(bool(self.guide.text()))
+        self.notice.setVisible(bool(self.guide.text()) or not self.banner.isHidden())
+
+    # The canvas's options; the canvas holds them, the options bar mirrors them
+
+    def adopt_preferences(self, preferences: Preferences) -> None:
+        """Start with what the person liked last time."""
+        self.canvas.brush_diameter = preferences.brush
+        self.canvas.eraser_diameter = preferences.eraser
+        self.canvas.keep_view = preferences.keep_view
+        self.set_overlay(preferences.overlay)
+        self.set_opacity(preferences.opacity)
+        self.options.show_diameter(self.canvas.diameter)
+
+    def liked(self) -> dict[str, Any]:
+        """The values of the preferences that the canvas has changed."""
+        canvas = self.canvas
+        return {
+            "brush": canvas.brush_diameter,
+            "eraser": canvas.eraser_diameter,
+            "overlay": canvas.overlay,
+            "opacity": canvas.opacity,
+        }
+
+    def choose_tool(self, name: str) -> None:
+        """Take a tool in hand."""
+        self._actions[name].setChecked(True)
+        self.canvas.tool = Tool(name)
+        self.options.show_diameter(self.canvas.diameter)
+
+    def choose_class(self, value: int) -> None:
+        """Paint this class from now on; a number without a class does nothing."""
+        project = self._session.project
+        if project is not None and value <= len(project.settings.classes):
+            self.canvas.class_value = value
+            self.inspector.show_class(value)
+
+    def set_overlay(self, style: str) -> None:
+        """fill, contour or off."""
+        if style != "off":
+            self._style = style
+        self.canvas.overlay = style
+        self._actions["overlay"].setChecked(style != "off")
+        self.options.show_view(overlay=style, opacity=self.canvas.opacity)
+
+    def switch_overlay(self) -> None:
+        """Hide the mask, or show it as it was."""
+        self.set_overlay(self._style if self.canvas.overlay == "off" else "off")
+
+    def switch_style(self) -> None:
+        """Fill or contour."""
+        self.set_overlay("fill" if self.canvas.overlay == "contour" else "contour")
+
+    def set_opacity(self, opacity: float) -> None:
+        """Opacity of the filled mask, 0.05..1."""
+        self.canvas.opacity = min(max(opacity, 0.05), 1.0)
+        self.options.show_view(overlay=self.canvas.overlay, opacity=self.canvas.opacity)
+
+    def _set_diameter(self, diameter: float) -> None:
+        if self.canvas.tool is Tool.ERASER:
+            self.canvas.eraser_diameter = diameter
+        else:
+            self.canvas.brush_diameter = diameter

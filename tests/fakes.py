@@ -1,0 +1,182 @@
+"""Fakes at the seams: a session without threads, disk or model, for tests of what the window renders and asks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+from PySide6.QtCore import QObject, Signal
+
+from labeler.editing import MaskEditor
+from labeler.loop import Status
+from labeler.records import Counts, ImageRecord, ImageState, VersionRecord, VersionStatus
+from labeler.settings import Settings
+
+
+def image_record(image_id: int, state: ImageState = ImageState.QUEUED, **changes: Any) -> ImageRecord:
+    """A record with plausible figures."""
+    plain = ImageRecord(
+        image_id=image_id,
+        path=Path(f"/images/cells_{image_id:04d}.png"),
+        sha256=f"{image_id:064x}",
+        width=96,
+        height=64,
+        state=state,
+        reason="",
+        confidence=None if state is ImageState.POOL else 0.5 + image_id / 1000,
+        soft_iou=0.8,
+        stability=0.9,
+        foreground=0.12,
+        model_version=3,
+        split=None,
+        origin=None,
+        skips=0,
+    )
+    return replace(plain, **changes)
+
+
+def version_record(version: int, iou: float | None, status: VersionStatus) -> VersionRecord:
+    """A model version."""
+    return VersionRecord(
+        version, Path(f"{version:04d}.safetensors"), "", version - 1 or None, status, 10 + version, 3, iou, iou, ""
+    )
+
+
+def status_of(**changes: Any) -> Any:
+    """A session's status; ``changes`` go to the loop's part or to the texts."""
+    texts = {name: changes.pop(name, "") for name in ("stream", "round", "saved")}
+    plain = Status(
+        counts=Counts(streamed=40, queued=30, accepted=8, labelled=2, core=2),
+        threshold=0.8075,
+        champion=3,
+        holdout_iou=0.912,
+        holdout_count=4,
+        new_labels=1,
+        labels_until_round=3,
+        first_labels=11,
+    )
+    return SimpleNamespace(loop=replace(plain, **changes), **texts)
+
+
+@dataclass
+class FakeLoop:
+    """A queue and a reason."""
+
+    session: FakeSession
+    why: str = ""
+
+    def queue(self, *, order: str = "confidence", limit: int | None = None) -> list[ImageRecord]:
+        waiting = [record for record in self.session.all.values() if record.state is ImageState.QUEUED]
+        return sorted(waiting, key=lambda record: record.confidence or 0)[:limit]
+
+    def why_no_round(self) -> str:
+        return self.why
+
+
+@dataclass
+class FakeProject:
+    """A folder and its settings."""
+
+    folder: Path
+    settings: Settings = field(default_factory=Settings)
+
+
+class FakeSession(QObject):
+    """Notes every intent in ``asked``; a test emits the signals itself."""
+
+    opened = Signal()
+    closed = Signal()
+    images_changed = Signal(object)
+    queue_changed = Signal()
+    current_changed = Signal(int)
+    image_loaded = Signal(int, object, object)
+    mask_changed = Signal(object)
+    prediction_changed = Signal(int)
+    status_changed = Signal(object)
+    round_started = Signal()
+    round_progressed = Signal(object)
+    round_ended = Signal(object)
+    committed = Signal(int)
+    drafted = Signal(int, bool)
+    message = Signal(str)
+    failed = Signal(str, str)
+    long_work = Signal(str, int, int)
+    thumbnail_ready = Signal(int, object)
+
+    INTENTS = frozenset(
+        "open_project open_images open_sample close_project show_image show_next show_previous commit skip exclude "
+        "restore set_threshold undo_threshold undo redo fill_holes remove_specks invert revert keep_patch start_round "
+        "pause_round stop_round rollback export stop_export save_settings".split()
+    )
+
+    def __init__(self, folder: Path, records: list[ImageRecord] = []) -> None:  # noqa: B006 - never changed
+        super().__init__()
+        self.asked: list[tuple[Any, ...]] = []
+        self.all = {record.image_id: record for record in records}
+        self.project: FakeProject | None = None
+        self.loop: FakeLoop | None = None
+        self.current = -1
+        self.editor: MaskEditor | None = None
+        self.can_undo_threshold = False
+        self._folder = folder
+        self._shown_prediction: Any = None
+
+    def __getattr__(self, name: str) -> Any:
+        if name in type(self).INTENTS:
+            return lambda *arguments: self.asked.append((name, *arguments))
+        raise AttributeError(name)
+
+    def request_thumbnail(self, image_id: int) -> None:
+        self.thumbnail_ready.emit(image_id, np.full((30, 40, 3), 80 + image_id % 100, np.uint8))
+
+    def record(self, image_id: int) -> ImageRecord:
+        return self.all[image_id]
+
+    def records(self) -> list[ImageRecord]:
+        return list(self.all.values())
+
+    def prediction(self) -> Any:
+        return self._shown_prediction
+
+    def curves(self) -> Any:
+        from labeler.ui.plots import Curves
+
+        versions = [
+            version_record(1, 0.81, VersionStatus.RETIRED),
+            version_record(2, 0.78, VersionStatus.REJECTED),
+            version_record(3, 0.912, VersionStatus.CHAMPION),
+        ]
+        return Curves(
+            streamed=[1, 10, 20, 40], surfaced=[1.0, 0.9, 0.8, 0.75], core=[11, 15, 19], versions=versions
+        )
+
+    # What a test makes happen
+
+    def become_open(self, **status: Any) -> None:
+        """A project is open."""
+        self.project, self.loop = FakeProject(self._folder), FakeLoop(self)
+        self.opened.emit()
+        self.images_changed.emit(None)
+        self.status_changed.emit(status_of(**status))
+
+    def become_closed(self) -> None:
+        """The project is closed."""
+        self.project = self.loop = self.editor = None
+        self.all.clear()
+        self.current = -1
+        self.closed.emit()
+
+    def load(self, image_id: int, *, predicted: bool = True) -> MaskEditor:
+        """An image is in front of the person."""
+        record = self.all[image_id]
+        yy, xx = np.mgrid[: record.height, : record.width]
+        image = np.stack([(yy * 3) % 256, (xx * 2) % 256, (yy + xx) % 256], -1).astype(np.uint8)
+        mask = ((yy - record.height / 2) ** 2 + (xx - record.width / 2) ** 2 < 400).astype(np.uint8)
+        self._shown_prediction = mask.copy() if predicted else None
+        self.current, self.editor = image_id, MaskEditor(mask)
+        self.current_changed.emit(image_id)
+        self.image_loaded.emit(image_id, image, self.editor)
+        return self.editor

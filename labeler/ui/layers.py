@@ -1,0 +1,165 @@
+"""What the canvas paints: the image and, over it, a mask as fill and contour, one rectangle of the widget at a time."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PySide6.QtCore import QPointF, QRect, QSize
+from PySide6.QtGui import QColor, QImage, QPainter
+
+from labeler.records import Mask
+from labeler.ui.theme import class_colour
+from labeler.ui.view import View
+
+Overlay = Literal["fill", "contour", "off"]
+
+CONTOUR_PAD = 3  # widget pixels around a changed mask pixel that its contour may reach
+_HALO = 255  # index of the dark line beside a contour; no class has it
+_HALO_COLOUR = QColor(0, 0, 0, 150)
+_CROSS = cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))
+_SQUARE = cv2.getStructuringElement(cv2.MORPH_RECT, (3, 3))
+
+
+@dataclass(frozen=True, slots=True)
+class Tone:
+    """How pixel values are shown: brightness -1..1, contrast 0..4, gamma 0.1..10 (1 is neutral for both)."""
+
+    brightness: float = 0.0
+    contrast: float = 1.0
+    gamma: float = 1.0
+
+    def table(self) -> NDArray[np.uint8]:
+        """The shown value of each of the 256 values."""
+        value = (np.arange(256) / 255 - 0.5) * self.contrast + 0.5 + self.brightness
+        shown = np.clip(value, 0, 1) ** (1 / min(max(self.gamma, 0.1), 10))
+        return np.rint(255 * shown).astype(np.uint8)
+
+
+class ImageLayer:
+    """The image in 8-bit RGB and, made when first needed, its halves, quarters ... for small zooms."""
+
+    def __init__(self, rgb: NDArray[np.uint8]) -> None:
+        self._levels = [np.ascontiguousarray(rgb)]  # each (h, w, 3)
+        self._drawn = [_rgb_image(self._levels[0])]
+        self.size = QSize(rgb.shape[1], rgb.shape[0])
+
+    def draw(self, painter: QPainter, view: View, shown: QRect, *, tone: Tone) -> None:
+        """Paint what lies in ``shown``; the cost goes with its size, not the image's."""
+        index = self._level_for(view.zoom)
+        height, width = self._levels[index].shape[:2]
+        scale_x, scale_y = self.size.width() / width, self.size.height() / height
+        painter.save()
+        painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform, view.zoom < 2)
+        painter.translate(*view.origin)
+        painter.scale(view.zoom * scale_x, view.zoom * scale_y)
+        rect = view.image_rect(shown, self.size)
+        if tone == Tone():
+            painter.drawImage(0, 0, self._drawn[index])
+        elif rect is not None:
+            # Two pixels more, so that smoothing at the edge sees what it would see in the whole image.
+            y0, x0 = max(int(rect[0] / scale_y) - 2, 0), max(int(rect[1] / scale_x) - 2, 0)
+            y1, x1 = math.ceil(rect[2] / scale_y) + 2, math.ceil(rect[3] / scale_x) + 2
+            toned = cv2.LUT(self._levels[index][y0:y1, x0:x1], tone.table())
+            painter.drawImage(x0, y0, _rgb_image(toned))
+        painter.restore()
+
+    def _level_for(self, zoom: float) -> int:
+        wanted = max(math.floor(-math.log2(zoom)), 0)
+        while len(self._levels) <= wanted and max(self._levels[-1].shape[:2]) > 64:
+            height, width = self._levels[-1].shape[:2]
+            half = cv2.resize(self._levels[-1], ((width + 1) // 2, (height + 1) // 2), interpolation=cv2.INTER_AREA)
+            self._levels.append(half)
+            self._drawn.append(_rgb_image(half))
+        return min(wanted, len(self._levels) - 1)
+
+
+class MaskLayer:
+    """A mask looked at through its own array: what is painted into it is seen at the next draw.
+
+    It is sampled at the pixels of the screen: the cost goes with the painted rectangle at any zoom, lines are equally
+    thin everywhere, and a stroke retraces only what it touched. (A QImage over the same memory needs no sampling, but
+    QPainter takes four times as long to scale one with a colour table, and there would be no contour yet.)
+    """
+
+    def __init__(self, mask: Mask) -> None:
+        self._mask = mask
+        self._size = QSize(mask.shape[1], mask.shape[0])
+        self._outlines = _colour_table(1.0)
+        self._fills, self._opacity = self._outlines, 1.0
+
+    def draw(self, painter: QPainter, view: View, shown: QRect, *, style: Overlay, opacity: float) -> None:
+        """Paint what lies in ``shown``: a tint with a fine line around it, or a line alone."""
+        if style == "off" or view.image_rect(shown, self._size) is None:
+            return
+        if opacity != self._opacity:
+            self._fills, self._opacity = _colour_table(opacity), opacity
+        ratio = painter.device().devicePixelRatioF()
+        left, top = math.floor(shown.x() * ratio), math.floor(shown.y() * ratio)
+        columns = np.arange(left - 2, math.ceil((shown.x() + shown.width()) * ratio) + 2)
+        rows = np.arange(top - 2, math.ceil((shown.y() + shown.height()) * ratio) + 2)
+        x, y = view.origin
+        seen = _sampled(self._mask, ((rows + 0.5) / ratio - y) / view.zoom, ((columns + 0.5) / ratio - x) / view.zoom)
+        if not seen.any():
+            return
+        traced = _traced(seen, rows, columns, bold=style == "contour")[2:-2, 2:-2]
+        pixels = np.take(self._outlines, traced)
+        if style == "fill":
+            np.copyto(pixels, np.take(self._fills, seen[2:-2, 2:-2]), where=traced == 0)
+        height, width = pixels.shape
+        drawn = QImage(pixels.data, width, height, 4 * width, QImage.Format.Format_ARGB32_Premultiplied)
+        drawn.setDevicePixelRatio(ratio)
+        painter.drawImage(QPointF(left / ratio, top / ratio), drawn)
+
+
+def _colour_table(opacity: float) -> NDArray[np.uint32]:
+    """Premultiplied ARGB of every pixel value: nothing, the classes, and the dark line beside a contour."""
+    colours = [class_colour(0), *(class_colour(value) for value in range(1, _HALO)), _HALO_COLOUR]
+    shares = [0.0] + [opacity] * (_HALO - 1) + [_HALO_COLOUR.alphaF()]
+    rows = [
+        [round(channel * share) for channel in (255, colour.red(), colour.green(), colour.blue())]
+        for colour, share in zip(colours, shares, strict=True)
+    ]
+    return np.array(rows, np.uint32) @ np.array([1 << 24, 1 << 16, 1 << 8, 1], np.uint32)
+
+
+def _sampled(mask: Mask, ys: NDArray[np.floating], xs: NDArray[np.floating]) -> Mask:
+    """The mask at image coordinates ``ys`` x ``xs`` (ascending); background outside the image."""
+    height, width = mask.shape
+    rows, columns = np.floor(ys).astype(np.int64), np.floor(xs).astype(np.int64)
+    seen = np.zeros((len(rows), len(columns)), np.uint8)
+    row_part = slice(*np.searchsorted(rows, [0, height]))
+    column_part = slice(*np.searchsorted(columns, [0, width]))
+    if len(rows[row_part]) and len(columns[column_part]):
+        first = columns[column_part][0]
+        strip = mask[rows[row_part], first : columns[column_part][-1] + 1]
+        seen[row_part, column_part] = np.take(strip, columns[column_part] - first, axis=1)
+    return seen
+
+
+def _traced(seen: Mask, rows: NDArray[np.int64], columns: NDArray[np.int64], *, bold: bool) -> Mask:
+    """Indices into the outline colours: the rim of every class inside it, a dark line outside.
+
+    The second class is dashed and the third dotted (and so on in turn), so that colour is not the only difference.
+    """
+    reach = _SQUARE if bold else _CROSS
+    low, high = cv2.erode(seen, reach), cv2.dilate(seen, reach)
+    if bold:
+        low, high = cv2.erode(low, _CROSS), cv2.dilate(high, _CROSS)
+    traced: Mask = np.where((low != seen) | (high != seen), seen, np.uint8(0))
+    if traced.max() > 1:
+        diagonals = rows[:, None] + columns
+        turn = (traced - np.uint8(1)) % 3
+        gap = ((turn == 1) & (diagonals % 12 >= 8)) | ((turn == 2) & (diagonals % 6 >= 3))
+        traced[gap & (traced > 0)] = _HALO
+    traced[(seen == 0) & (cv2.dilate(seen, _CROSS) > 0)] = _HALO
+    return traced
+
+
+def _rgb_image(rgb: NDArray[np.uint8]) -> QImage:
+    height, width = rgb.shape[:2]
+    return QImage(rgb.data, width, height, 3 * width, QImage.Format.Format_RGB888)

@@ -1,0 +1,80 @@
+"""What the canvas draws over image and mask: the brush ring, the polygon in the making, a badge, the empty text."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import QPointF, QRect, QRectF, Qt
+from PySide6.QtGui import QColor, QPainter, QPen, QPolygonF
+
+from labeler.ui.theme import XL, L, S, theme
+
+CORNER = 4.0  # radius of a polygon's corner, in widget pixels
+MARK_PAD = 8  # widget pixels that a ring or a corner reaches past its geometry
+_DARK = QColor(0, 0, 0, 170)
+
+
+def draw_ring(painter: QPainter, centre: QPointF, diameter: float, colour: QColor) -> None:
+    """The brush at its true size (``diameter`` in widget pixels), seen on light and on dark ground."""
+    painter.save()
+    painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+    painter.setBrush(Qt.BrushStyle.NoBrush)
+    for pen in (QPen(_DARK, 3.0), QPen(colour, 1.4)):
+        painter.setPen(pen)
+        if diameter >= 5:
+            painter.drawEllipse(centre, diameter / 2, diameter / 2)
+        # A tiny ring is hard to find and a huge one has no visible middle: a cross marks the spot in both.
+        if diameter < 12 or diameter > 80:
+            start = diameter / 2 + 3 if diameter < 12 else 0.0
+            for dx, dy in ((1, 0), (-1, 0), (0, 1), (0, -1)):
+                painter.drawLine(centre + QPointF(dx, dy) * start, centre + QPointF(dx, dy) * (start + 4))
+    painter.restore()
+
+
+def draw_polygon(
+    painter: QPainter, corners: list[QPointF], cursor: QPointF | None, colour: QColor, *, closing: bool
+) -> None:
+    """The rubber band through the corners to the cursor; the first corner is the one that closes it."""
+    painter.save()
+    painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+    line = QPolygonF([*corners, corners[0] if closing else cursor] if cursor is not None else corners)
+    for pen in (QPen(_DARK, 3.5), QPen(colour, 1.6)):
+        pen.setJoinStyle(Qt.PenJoinStyle.RoundJoin)
+        painter.setPen(pen)
+        painter.drawPolyline(line)
+    if len(corners) >= 2 and cursor is not None and not closing:
+        painter.setPen(QPen(colour, 1.2, Qt.PenStyle.DotLine))
+        painter.drawLine(cursor, corners[0])
+    painter.setPen(QPen(_DARK, 1.5))
+    for corner in corners[1:]:
+        painter.setBrush(colour)
+        painter.drawEllipse(corner, CORNER, CORNER)
+    painter.setBrush(colour if closing else QColor(Qt.GlobalColor.white))
+    painter.setPen(QPen(_DARK, 1.5))
+    painter.drawEllipse(corners[0], CORNER + (3 if closing else 1.5), CORNER + (3 if closing else 1.5))
+    painter.restore()
+
+
+def draw_badge(painter: QPainter, text: str, area: QRect) -> None:
+    """A small plate at the top that names what is shown instead of the mask."""
+    painter.save()
+    painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+    painter.setFont(theme.font("body", bold=True))
+    size = painter.fontMetrics().size(0, text)
+    plate = QRectF(0, 0, size.width() + 2 * theme.px(L), size.height() + 2 * theme.px(S) - 2)
+    plate.moveCenter(QPointF(area.center()))
+    plate.moveTop(area.top() + theme.px(L))
+    painter.setPen(Qt.PenStyle.NoPen)
+    painter.setBrush(QColor(0, 0, 0, 190))
+    painter.drawRoundedRect(plate, plate.height() / 2, plate.height() / 2)
+    painter.setPen(Qt.GlobalColor.white)
+    painter.drawText(plate, Qt.AlignmentFlag.AlignCenter, text)
+    painter.restore()
+
+
+def draw_empty(painter: QPainter, text: str, area: QRect) -> None:
+    """What to do when there is no image."""
+    width = min(theme.px(440), area.width() - 2 * theme.px(XL))
+    box = QRect(0, 0, max(width, 1), area.height())
+    box.moveCenter(area.center())
+    painter.setFont(theme.font("title"))
+    painter.setPen(QColor(theme.colours.muted))
+    painter.drawText(box, Qt.AlignmentFlag.AlignCenter | Qt.TextFlag.TextWordWrap, text)

@@ -78,10 +78,11 @@ def load(path: Path, *, sha256: str | None = None) -> Checkpoint:
 
 def _read_safetensors(path: Path, payload: bytes) -> dict[str, Tensor]:
     try:
-        return load_safetensors(payload)
+        weights: dict[str, Tensor] = load_safetensors(payload)
     except (SafetensorError, ValueError, KeyError, RuntimeError) as error:
         reason = f"not a sound safetensors file ({_first_line(error)})"
         raise CheckpointError(f"{path}: {reason}; choose another model") from error
+    return weights
 
 
 def _read_torch(path: Path, payload: bytes) -> dict[str, Tensor]:

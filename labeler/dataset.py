@@ -186,4 +186,5 @@ def reflected(indices: NDArray[np.int64], length: int) -> NDArray[np.int64]:
         return np.zeros_like(indices)
     period = 2 * (length - 1)
     folded = np.abs(indices) % period
-    return np.minimum(folded, period - folded)
+    mirrored: NDArray[np.int64] = np.minimum(folded, period - folded)
+    return mirrored

@@ -195,8 +195,8 @@ class _Trainer:
         self.core, self.fit, self.total = core, fit, steps
         self.device = choose_device(job.settings.device)
         self.dtype = autocast_dtype(self.device)
-        self.network = fit.network.to(self.device, memory_format=torch.channels_last).train()
-        self.average = fit.average.to(self.device, memory_format=torch.channels_last)
+        self.network = _placed(fit.network, self.device).train()
+        self.average = _placed(fit.average, self.device)
         self.average.load_state_dict(self.network.state_dict())
         rng = np.random.default_rng(job.seed)
         self.batches = Batches(core, job.settings, rng, channels=self.network.config.in_channels)
@@ -219,12 +219,13 @@ class _Trainer:
             group["lr"] = self.lr(step)
         self.optimiser.zero_grad(set_to_none=True)
         loss = segmentation_loss(self._logits(self.network, x), target.to(self.device)).mean()
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
         self.optimiser.step()
         decay = min(EMA_DECAY, (1 + step) / (10 + step))
         with torch.no_grad():
-            averaged, live = list(self.average.parameters()), list(self.network.parameters())
+            averaged: list[Tensor] = list(self.average.parameters())
+            live: list[Tensor] = list(self.network.parameters())
             torch._foreach_lerp_(averaged, live, 1 - decay)
         return float(loss.detach()), chosen
 
@@ -259,10 +260,14 @@ class _Trainer:
 
     def _logits(self, network: ResidualUNet, x: Tensor) -> Tensor:
         x = x.to(self.device, memory_format=torch.channels_last)
-        if self.dtype is None:
-            return network(x)
-        with torch.autocast(self.device.type, self.dtype):
-            return network(x)
+        with torch.autocast(self.device.type, self.dtype, enabled=self.dtype is not None):
+            logits: Tensor = network(x)
+        return logits
+
+
+def _placed(network: ResidualUNet, device: torch.device) -> ResidualUNet:
+    placed: ResidualUNet = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return placed
 
 
 def _judge(

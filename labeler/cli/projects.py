@@ -12,7 +12,7 @@ from labeler.cli.console import emit, follow, note, say, table
 from labeler.errors import ExportError
 
 if TYPE_CHECKING:
-    from labeler.cli.headless import Forecaster, Intake
+    from labeler.headless import Forecaster, Intake
     from labeler.loop import Loop
     from labeler.project import Project
     from labeler.records import VersionRecord
@@ -40,7 +40,7 @@ def new(
     as_json: Json = False,
 ) -> None:
     """Make a project over images, which stay where they are and are never changed."""
-    from labeler.cli.headless import take_up
+    from labeler.headless import take_up
     from labeler.loop import Loop
     from labeler.project import Project
     from labeler.settings import settings_from
@@ -92,7 +92,7 @@ def run(
     as_json: Json = False,
 ) -> None:
     """Watch the sources, predict and gate without a window, until Ctrl-C; report what waits for a person."""
-    from labeler.cli.headless import Forecaster, take_up
+    from labeler.headless import Forecaster, take_up
     from labeler.loop import Loop
     from labeler.project import Project
 

@@ -23,7 +23,7 @@ def train(
     as_json: Json = False,
 ) -> None:
     """Train one round on the core; the new model is published unless the holdout speaks against it."""
-    from labeler.cli.headless import Forecaster, train_once
+    from labeler.headless import Forecaster, train_once
     from labeler.device import set_threads
     from labeler.loop import Loop
     from labeler.project import Project

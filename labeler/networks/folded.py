@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import cast
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -22,10 +25,10 @@ class FoldedUNet:
         self.config = network.config
         self.device, self.dtype = device, dtype
         with torch.no_grad():
-            self._down = [_FoldedStage(stage, device, dtype) for stage in network.down]
+            self._down = [_FoldedStage(stage, device, dtype) for stage in _stages(network.down)]
             self._middle = _FoldedStage(network.middle, device, dtype)
-            self._up = [_FoldedStage(stage, device, dtype, parts=2) for stage in network.up]
-            self._raise = [_Enlarge(layer, device, dtype) for layer in network.raise_]
+            self._up = [_FoldedStage(stage, device, dtype, parts=2) for stage in _stages(network.up)]
+            self._raise = [_Enlarge(cast(nn.ConvTranspose2d, layer), device, dtype) for layer in network.raise_]
             self._head = _Conv(network.head.weight, network.head.bias, 0, device, dtype)
 
     @torch.inference_mode()
@@ -54,7 +57,7 @@ class _Conv:
         self.bias = bias.to(device, dtype, copy=True)
         self.weight = weight.detach().to(device, dtype, copy=True).contiguous(memory_format=torch.channels_last)
         # The operators behind torch.compile's CPU backend; called here without a compiler on the user's machine.
-        self.fused = device.type == "cpu" and torch.backends.mkldnn.is_available()
+        self.fused = device.type == "cpu" and torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
         if self.fused:
             pad = [padding, padding]
             self.weight = torch._C._nn.mkldnn_reorder_conv2d_weight(self.weight.to_mkldnn(), pad, [1, 1], [1, 1], 1)
@@ -67,11 +70,14 @@ class _Conv:
             y = y if add is None else y.add_(add)
             return y.relu_() if relu else y
         geometry = ([self.padding, self.padding], [1, 1], [1, 1], 1)
+        fused: Tensor
         if add is None:
-            return torch.ops.mkldnn._convolution_pointwise(x, self.weight, self.bias, *geometry, after, [], "")
-        return torch.ops.mkldnn._convolution_pointwise_.binary(
-            add, x, self.weight, self.bias, *geometry, "add", 1.0, "relu" if relu else None, [], None
-        )
+            fused = torch.ops.mkldnn._convolution_pointwise(x, self.weight, self.bias, *geometry, after, [], "")
+        else:
+            fused = torch.ops.mkldnn._convolution_pointwise_.binary(
+                add, x, self.weight, self.bias, *geometry, "add", 1.0, "relu" if relu else None, [], None
+            )
+        return fused
 
 
 class _Enlarge:
@@ -133,6 +139,10 @@ class _FoldedStage:
         for conv, part in zip(self.convs[1:], inputs[1:], strict=True):
             x = conv(part, add=x)
         return self.block2(self.block1(x, relu=False), relu=True)
+
+
+def _stages(modules: nn.ModuleList) -> Iterator[Stage]:
+    return (cast(Stage, module) for module in modules)
 
 
 def _scale_and_shift(norm: nn.BatchNorm2d) -> tuple[Tensor, Tensor]:

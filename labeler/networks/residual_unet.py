@@ -38,9 +38,9 @@ class ResidualBlock(nn.Module):
         self.norm2 = nn.BatchNorm2d(width)
 
     def forward(self, x: Tensor) -> Tensor:
-        y = self.conv1(self.norm0(functional.relu(x)))
+        y: Tensor = self.conv1(self.norm0(functional.relu(x)))
         y = self.conv2(functional.relu(self.norm1(y)))
-        return self.norm2(y) + x
+        return torch.add(self.norm2(y), x)
 
 
 class Stage(nn.Module):
@@ -67,9 +67,8 @@ class ResidualUNet(nn.Module):
         super().__init__()
         self.config = config
         n = config.base_width
-        self.down = nn.ModuleList(
-            Stage(i, o) for i, o in [(config.in_channels, n), (n, 2 * n), (2 * n, 4 * n), (4 * n, 8 * n)]
-        )
+        going_down = [(config.in_channels, n), (n, 2 * n), (2 * n, 4 * n), (4 * n, 8 * n)]
+        self.down = nn.ModuleList(Stage(i, o) for i, o in going_down)
         self.middle = Stage(8 * n, 16 * n)
         widths = [(16 * n, 8 * n), (8 * n, 4 * n), (4 * n, 2 * n), (2 * n, n)]
         self.raise_ = nn.ModuleList(
@@ -93,7 +92,8 @@ class ResidualUNet(nn.Module):
         x = self.middle(x)
         for enlarge, stage, skip in zip(self.raise_, self.up, reversed(skips), strict=True):
             x = stage(self._drop(torch.cat([enlarge(x), skip], dim=1), ratio))
-        return self.head(self._drop(x, ratio / 2))
+        logits: Tensor = self.head(self._drop(x, ratio / 2))
+        return logits
 
     def _drop(self, x: Tensor, ratio: float) -> Tensor:
         return functional.dropout(x, ratio, training=True) if self.training and ratio else x

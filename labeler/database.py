@@ -7,7 +7,7 @@ import json
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -24,17 +24,19 @@ class Event:
     payload: dict[str, Any]
 
 
-def now() -> str:
+def now(*, seconds_ago: float = 0.0) -> str:
     """Time of a row: ISO 8601 in UTC, to the millisecond. For people; rows are ordered by their ids."""
-    return datetime.now(UTC).isoformat(timespec="milliseconds")
+    return (datetime.now(UTC) - timedelta(seconds=seconds_ago)).isoformat(timespec="milliseconds")
 
 
 class Database:
     """The connection of one open project."""
 
-    def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
+    def __init__(self, connection: sqlite3.Connection, path: Path, *, writable: bool = True) -> None:
         self._connection = connection
         self._path = path
+        if not writable:
+            connection.execute("PRAGMA query_only = ON")
 
     def close(self) -> None:
         """Close the connection; SQLite folds the write-ahead log into the file."""

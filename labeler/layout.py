@@ -46,6 +46,11 @@ def make_folders(folder: Path) -> None:
         raise StorageError(f"{folder}: cannot be written ({error.strerror}); choose another folder") from error
 
 
+def portable(path: Path, folder: Path) -> str:
+    """A path as text: relative in the project, absolute outside; ``folder / text`` is the path again."""
+    return path.relative_to(folder).as_posix() if path.is_relative_to(folder) else str(path)
+
+
 @contextlib.contextmanager
 def locked(folder: Path) -> Iterator[FolderLock]:
     """The project's lock, to be kept by the block; it is let go where the block fails."""

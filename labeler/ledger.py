@@ -77,6 +77,15 @@ class Ledger:
         rows = self._database.rows(f"{_LABEL} {where} ORDER BY l.id", () if split is None else (split,))
         return [self._label(row) for row in rows]
 
+    def count_labels(self, *, split: Split, after: int) -> int:
+        """How many of the ``labels`` of ``split`` have an id above ``after``."""
+        row = self._database.row(
+            "SELECT count(*) FROM labels l JOIN images i ON i.id = l.image_id AND i.label_id = l.id "
+            "WHERE l.id > ? AND l.split = ? AND i.state = 'labelled'",
+            (after, split),
+        )
+        return 0 if row is None else int(row[0])
+
     def label(self, image_id: int) -> LabelRecord | None:
         """The valid label of an image, whatever its state."""
         row = self._database.row(f"{_LABEL} WHERE l.id = i.label_id AND i.id = ?", (image_id,))

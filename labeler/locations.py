@@ -14,13 +14,19 @@ class Locations:
     def __init__(self, database: Database, *, home: Path) -> None:
         """``home`` is the project's folder: what lies in it moves with it."""
         self._database = database
-        self._home = home
+        self.home = home
         self._folders: dict[int, Path] = {}
         self._folder_ids: dict[Path, int] = {}
 
     def known_paths(self) -> dict[Path, tuple[int, float]]:
-        """Every path that was ever added, with the size and time it had then."""
-        query = "SELECT folder_id, name, size, mtime FROM files"
+        """Every path that was added, with the size and time it had then.
+
+        Without those of images that were readable once and are not now: they are worth another look.
+        """
+        query = (
+            "SELECT folder_id, name, size, mtime FROM files WHERE image_id IS NULL OR image_id NOT IN "
+            "(SELECT id FROM images WHERE state = 'unreadable' AND sha256 IS NOT NULL)"
+        )
         return {
             self.folder(folder) / text_of(name): (size, mtime)
             for folder, name, size, mtime in self._database.rows(query)
@@ -82,8 +88,8 @@ class Locations:
 
     def _folder_id(self, folder: Path) -> int:
         if folder not in self._folder_ids:
-            inside = folder.is_relative_to(self._home)
-            stored = _stored(folder.relative_to(self._home).as_posix() if inside else str(folder))
+            inside = folder.is_relative_to(self.home)
+            stored = _stored(folder.relative_to(self.home).as_posix() if inside else str(folder))
             self._database.write("INSERT OR IGNORE INTO folders (path, inside) VALUES (?, ?)", (stored, inside))
             row = self._database.row("SELECT id FROM folders WHERE path = ? AND inside = ?", (stored, inside))
             assert row is not None, folder
@@ -95,7 +101,7 @@ class Locations:
         if folder_id not in self._folders:
             row = self._database.row("SELECT path, inside FROM folders WHERE id = ?", (folder_id,))
             assert row is not None, folder_id
-            self._folders[folder_id] = self._home / text_of(row[0]) if row[1] else Path(text_of(row[0]))
+            self._folders[folder_id] = self.home / text_of(row[0]) if row[1] else Path(text_of(row[0]))
         return self._folders[folder_id]
 
     def forget(self) -> None:

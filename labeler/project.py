@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
@@ -12,15 +12,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from labeler import layout, masks, metrics, projectfile, provenance, schema
+from labeler import layout, projectfile, schema
 from labeler.catalogue import Catalogue
 from labeler.database import Database, Event, now
-from labeler.errors import ImageError, MaskError, ProjectError, SettingsError, StorageError
-from labeler.files import remove_staged, sha256_of, write_atomically
+from labeler.errors import ImageError, ProjectError, SettingsError, StorageError
+from labeler.files import remove_staged
 from labeler.journal import Journal
-from labeler.layout import prediction_paths
-from labeler.ledger import Ledger, NewLabel, RoundRecord
+from labeler.ledger import Ledger, RoundRecord
 from labeler.lock import FolderLock
+from labeler.pixels import Pixels
 from labeler.projectfile import ProjectFile
 from labeler.records import (
     Counts,
@@ -40,12 +40,21 @@ from labeler.settings import Settings
 
 __all__ = ["Event", "Project", "RoundRecord"]
 
+Scratch = tempfile.TemporaryDirectory[str]
+
 
 class Project:
     """One open project, locked for this process. For one thread; every statement is short."""
 
-    def __init__(self, folder: Path, lock: FolderLock, database: Database, content: ProjectFile) -> None:
-        """Use ``create`` or ``open``."""
+    def __init__(
+        self,
+        folder: Path,
+        lock: FolderLock | None,
+        database: Database,
+        content: ProjectFile,
+        scratch: Scratch | None = None,
+    ) -> None:
+        """Use ``create``, ``open`` or ``view``."""
         self.folder = folder
         self.settings = content.settings
         self.sources = content.sources
@@ -53,9 +62,11 @@ class Project:
             folder / name for name in layout.FOLDERS
         )
         self._lock = lock
+        self._scratch = scratch
         self._database = database
         self._catalogue = Catalogue(database, home=folder)
         self._ledger = Ledger(database, masks=self.masks_folder, models=self.models_folder)
+        self._pixels = Pixels(self._catalogue, self._ledger, home=folder, predictions=self.predictions_folder)
 
     # The folder
 
@@ -99,10 +110,36 @@ class Project:
                 raise
         return project
 
+    @classmethod
+    def view(cls, folder: Path) -> Project:
+        """A look at a project that cannot be written or is open elsewhere: nothing is locked or changed.
+
+        The catalogue is a copy of this moment; whatever would write raises StorageError.
+        """
+        folder = folder.absolute()
+        content = projectfile.load(folder)
+        scratch = tempfile.TemporaryDirectory(prefix="labeler-")
+        try:
+            path = Path(scratch.name) / layout.CATALOGUE
+            schema.copy(folder / layout.CATALOGUE, path)
+            database = Database(schema.open_checked(path), path, writable=False)
+        except BaseException:
+            scratch.cleanup()
+            raise
+        return cls(folder, None, database, content, scratch)
+
+    @property
+    def is_writable(self) -> bool:
+        """Whether this is more than a ``view``."""
+        return self._lock is not None
+
     def close(self) -> None:
         """Close the catalogue and let the lock go; a second time does nothing."""
         self._database.close()
-        self._lock.release()
+        if self._lock is not None:
+            self._lock.release()
+        if self._scratch is not None:
+            self._scratch.cleanup()
 
     def __enter__(self) -> Project:
         return self
@@ -145,9 +182,8 @@ class Project:
     def save_settings(self, settings: Settings) -> None:
         """Keep settings; SettingsError where a class that labels use would be lost or get another number."""
         self._refuse_lost_classes(settings.classes)
-        projectfile.save(self.folder, ProjectFile(settings, self.sources))
         changed = settings.threshold != self.settings.threshold
-        self.settings = settings
+        self._keep(settings, self.sources)
         if changed:
             self._catalogue.regate(settings.threshold)
 
@@ -161,11 +197,16 @@ class Project:
     def add_source(self, source: str) -> None:
         """Remember one more source of images."""
         if source not in self.sources:
-            self._save_sources((*self.sources, source))
+            self._keep(self.settings, (*self.sources, source))
 
-    def _save_sources(self, sources: tuple[str, ...]) -> None:
-        projectfile.save(self.folder, ProjectFile(self.settings, sources))
-        self.sources = sources
+    def _keep(self, settings: Settings, sources: tuple[str, ...]) -> None:
+        self._refuse_view()
+        projectfile.save(self.folder, ProjectFile(settings, sources))
+        self.settings, self.sources = settings, sources
+
+    def _refuse_view(self) -> None:
+        if not self.is_writable:
+            raise StorageError(f"{self.folder}: is open for viewing only; open a copy, or close the other labeler")
 
     # Images
 
@@ -209,7 +250,7 @@ class Project:
         moved = self._catalogue.locations.relink(old_root, new_root)
         sources = tuple(_rebased(source, old_root, new_root) for source in self.sources)
         if sources != self.sources:
-            self._save_sources(sources)
+            self._keep(self.settings, sources)
         return moved
 
     def set_state(self, image_id: int, state: ImageState, *, reason: str = "") -> None:
@@ -227,36 +268,18 @@ class Project:
         champion = self._ledger.champion()
         version = None if champion is None else champion.version
         replaced = self._catalogue.record_predictions(records, threshold=threshold, champion=version)
-        for image_id, old in replaced:
-            for path in prediction_paths(self.predictions_folder, image_id, old):
-                with contextlib.suppress(OSError):  # disposable: an orphan costs only space
-                    path.unlink()
+        self._pixels.delete_predictions(replaced)
 
     def prediction(self, image_id: int) -> tuple[Mask, NDArray[np.uint8], PredictionRecord] | None:
         """Mask, probabilities and figures of the current prediction.
 
         None where there is none, or its files are lost: then the image is predicted again.
         """
-        record = self._catalogue.prediction(image_id)
-        if record is None:
-            return None
-        mask_path, probability_path = prediction_paths(self.predictions_folder, image_id, record.model_version)
-        try:
-            mask = masks.decode(_sound(mask_path, record.mask_sha256), name=str(mask_path))
-            probability = masks.decode(_sound(probability_path, None), name=str(probability_path))
-            image = self.image(image_id)
-            if mask.shape != (image.height, image.width) or probability.shape != mask.shape:
-                raise MaskError(f"{mask_path}: has another size than its image")
-        except MaskError as error:
-            self._catalogue.forget_prediction(image_id, why=str(error))
-            return None
-        return mask, probability, record
+        return self._pixels.prediction(self.image(image_id))
 
     def regate(self, threshold: float) -> tuple[int, int]:
         """Move the threshold: (newly accepted, newly queued). Labelled and excluded images stay as they are."""
-        settings = self.settings.model_copy(update={"threshold": threshold})
-        projectfile.save(self.folder, ProjectFile(settings, self.sources))
-        self.settings = settings
+        self._keep(self.settings.model_copy(update={"threshold": threshold}), self.sources)
         return self._catalogue.regate(threshold)
 
     def invalidate_predictions(self) -> int:
@@ -277,30 +300,15 @@ class Project:
 
         MaskError for a wrong size, type or class, StorageError where the disk refuses: the old revision stays.
         """
+        self._refuse_view()
         image = self.image(image_id)
-        if not image.sha256:
-            raise ImageError(f"{image.path}: cannot be labelled, it cannot be read ({image.reason})")
-        classes = len(self.settings.classes)
-        mask = masks.checked(mask, shape=(image.height, image.width), classes=classes, name=str(image.path))
-        shown = self.prediction(image_id)
-        revision = self._ledger.next_revision(image_id)
-        facts: dict[str, Any] = {
-            "image_id": image_id,
-            "revision": revision,
-            "origin": origin,
-            "split": self._ledger.split(image_id) or split,
-            "seconds": float(seconds),
-            "created": now(),
-            "confidence": None if shown is None else shown[2].confidence,
-            "iou": None if shown is None else metrics.mean_iou(shown[0], mask, classes=classes),
-            "model_version": None if shown is None else shown[2].model_version,
-        }
-        where = {"image_sha256": image.sha256, "path": str(image.path), "classes": self.settings.classes}
-        payload = provenance.with_facts(masks.encode(mask), facts | where)
-        # If the row fails, the file stays: SQLite may have committed before it reported the error.
-        write_atomically(self._ledger.mask_path(image_id, revision), payload)
-        label = NewLabel(**facts, mask_sha256=sha256_of(payload), highest_class=int(mask.max(initial=0)))
-        return self._ledger.add_label(label)
+        return self._pixels.commit(
+            image, mask, classes=self.settings.classes, origin=origin, split=split, seconds=seconds
+        )
+
+    def count_labels(self, *, split: Split, after: int = 0) -> int:
+        """How many labelled images have a label in ``split`` with an id above ``after``."""
+        return self._ledger.count_labels(split=split, after=after)
 
     def labels(self, *, split: Split | None = None) -> list[LabelRecord]:
         """The valid label of each labelled image, in the order in which they were made."""
@@ -312,16 +320,7 @@ class Project:
         A damaged file is moved aside to ``*.damaged`` and the revision before it becomes valid; MaskError where none
         is left: the image waits for a person again.
         """
-        why = "it was never labelled"
-        while (label := self._ledger.label(image_id)) is not None:
-            try:
-                return masks.decode(_sound(label.mask_path, label.mask_sha256), name=str(label.mask_path))
-            except MaskError as error:
-                why = str(error)
-                with contextlib.suppress(FileNotFoundError):
-                    label.mask_path.replace(label.mask_path.with_name(f"{label.mask_path.name}.damaged"))
-                self._ledger.quarantine(label, why=why)
-        raise MaskError(f"{self.image(image_id).path}: has no sound mask ({why}); label it")
+        return self._pixels.label_mask(self.image(image_id))
 
     # Model versions
 
@@ -376,7 +375,6 @@ class Project:
     def record_round(
         self,
         *,
-        started: str,
         seconds: float,
         steps: int,
         core_count: int,
@@ -388,7 +386,7 @@ class Project:
     ) -> int:
         """Keep a round that has ended, well or not; its id."""
         return self._ledger.add_round(
-            started=started,
+            started=now(seconds_ago=seconds),
             seconds=seconds,
             steps=steps,
             core_count=core_count,
@@ -419,19 +417,6 @@ class Project:
         """Ids of the images with a journal: edits that were never committed."""
         found = (path.stem for path in self.journal_folder.glob("*.journal"))
         return sorted(int(stem) for stem in found if stem.isdecimal())
-
-
-def _sound(path: Path, sha256: str | None) -> bytes:
-    """Bytes of a file; MaskError only where it is certainly lost or damaged, StorageError where the disk is away."""
-    try:
-        payload = path.read_bytes()
-    except OSError as error:
-        if isinstance(error, FileNotFoundError) and path.parents[1].is_dir():
-            raise MaskError(f"{path}: is missing") from error
-        raise StorageError(f"{path}: cannot be read ({error.strerror}); check the disk and try again") from error
-    if sha256 is not None and sha256_of(payload) != sha256:
-        raise MaskError(f"{path}: is damaged (its SHA-256 differs)")
-    return payload
 
 
 def _rebased(source: str, old_root: Path, new_root: Path) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
 import sqlite3
 from pathlib import Path
 
@@ -49,7 +50,7 @@ CREATE TABLE images (
     foreground REAL,
     prediction_sha256 BLOB
 );
-CREATE INDEX images_by_state ON images (state, confidence, model_version);
+CREATE INDEX images_by_state ON images (state, confidence, id, model_version);
 CREATE TABLE labels (
     id INTEGER PRIMARY KEY,
     image_id INTEGER NOT NULL REFERENCES images (id),
@@ -146,6 +147,27 @@ def open_checked(path: Path) -> sqlite3.Connection:
             connection.close()
             raise
     return connection
+
+
+def copy(path: Path, target: Path) -> None:
+    """A copy of a catalogue as it is now, taken without writing beside it; StorageError where that is impossible."""
+    try:
+        with (
+            contextlib.closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as source,
+            contextlib.closing(sqlite3.connect(target)) as copied,
+        ):
+            source.backup(copied)
+    except sqlite3.Error as error:
+        if _primary_code(error) in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+            raise error_of(error, path) from error
+        # On a read-only disk SQLite cannot set up the log's index; but then nobody is writing either.
+        try:
+            for suffix in ("", "-wal"):
+                if (file := path.with_name(path.name + suffix)).exists():
+                    shutil.copyfile(file, target.with_name(target.name + suffix))
+        except OSError as refused:
+            why = refused.strerror or str(refused)
+            raise StorageError(f"{path}: cannot be copied ({why}); free some space") from refused
 
 
 def error_of(error: sqlite3.Error, path: Path) -> LabelerError:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from labeler import layout, masks, provenance
-from labeler.errors import ImageError, MaskError, ProjectError, ProjectLocked, SettingsError
+from labeler.errors import ImageError, MaskError, ProjectError, ProjectLocked, SettingsError, StorageError
 from labeler.files import sha256_of
 from labeler.project import Project
 from labeler.records import (
@@ -314,6 +314,14 @@ def test_project_that_moved_together_with_its_images_finds_them(tmp_path: Path) 
         assert moved.sources == (str(tmp_path / "disk" / "images"),)
 
 
+def test_image_that_went_missing_and_came_back_is_predicted_again(project: Project, images: Path) -> None:
+    (image_id,) = project.add([item(images / "a.png")])
+    project.set_state(image_id, ImageState.UNREADABLE, reason="is missing")
+    assert project.known_paths() == {}
+    assert project.add([item(images / "a.png")]) == []
+    assert project.image(image_id).state is ImageState.POOL
+
+
 def test_skips_are_counted(project: Project, images: Path) -> None:
     (image_id,) = project.add([item(images / "a.png")])
     project.skip(image_id)
@@ -550,12 +558,8 @@ def test_version_number_is_used_once(project: Project) -> None:
 
 
 def test_rounds_and_events_are_kept_in_order(project: Project) -> None:
-    project.record_round(
-        started="2024-01-01", seconds=2, steps=9, core_count=4, version=None, published=False, reason="stopped"
-    )
-    project.record_round(
-        started="2023-01-01", seconds=3, steps=9, core_count=5, version=1, published=True, challenger_iou=0.9
-    )
+    project.record_round(seconds=2, steps=9, core_count=4, version=None, published=False, reason="stopped")
+    project.record_round(seconds=3, steps=9, core_count=5, version=1, published=True, challenger_iou=0.9)
     assert [(r.version, r.published, r.challenger_iou, r.reason) for r in project.rounds()] == [
         (None, False, None, "stopped"),
         (1, True, 0.9, ""),
@@ -564,3 +568,54 @@ def test_rounds_and_events_are_kept_in_order(project: Project) -> None:
         project.log("tick", number=number)
     assert [event.payload["number"] for event in project.events(kind="tick", limit=3)] == [2, 3, 4]
     assert [event.kind for event in project.events(limit=6)] == ["round"] + ["tick"] * 5
+
+
+def test_labels_are_counted_by_split_and_age(project: Project, images: Path) -> None:
+    ids = project.add([item(images / name) for name in "abc"])
+    for image_id, split in zip(ids, (Split.CORE, Split.HOLDOUT, Split.CORE), strict=True):
+        commit(project, image_id, split=split)
+    first = project.labels()[0].label_id
+    assert project.count_labels(split=Split.CORE) == 2
+    assert project.count_labels(split=Split.CORE, after=first) == 1
+
+
+# Looking on
+
+
+def test_view_shows_an_open_project_and_changes_nothing(project: Project, images: Path) -> None:
+    (image_id,) = project.add([item(images / "a")])
+    commit(project, image_id)
+    with Project.view(project.folder) as view:
+        assert not view.is_writable
+        np.testing.assert_array_equal(view.label_mask(image_id), blob())
+        assert view.counts() == project.counts()
+        for write in (
+            lambda: commit(view, image_id, blob(rows=1)),
+            lambda: view.regate(0.1),
+            lambda: view.save_settings(Settings(seed=3)),
+            lambda: view.add_source("x"),
+            lambda: view.skip(image_id),
+            lambda: view.add([item(images / "b")]),
+            lambda: view.set_state(image_id, ImageState.EXCLUDED),
+        ):
+            with pytest.raises(StorageError):
+                write()
+    assert [path.name for path in project.masks_folder.iterdir()] == [f"{image_id}-1.png"]
+    assert project.settings == Settings()
+    commit(project, image_id, blob(rows=2))
+
+
+def test_view_of_a_lost_mask_leaves_it_to_the_owner(project: Project, images: Path) -> None:
+    (image_id,) = project.add([item(images / "a")])
+    commit(project, image_id)
+    mask_path = project.labels()[0].mask_path
+    mask_path.write_bytes(b"cut")
+    with Project.view(project.folder) as view, pytest.raises(StorageError):
+        view.label_mask(image_id)
+    assert mask_path.read_bytes() == b"cut"
+    assert project.image(image_id).state is ImageState.LABELLED
+
+
+def test_prediction_files_lie_where_inference_writes_them(tmp_path: Path) -> None:
+    inference = pytest.importorskip("labeler.inference")
+    assert layout.prediction_paths(tmp_path, 123, 7) == inference.prediction_paths(tmp_path, 123, 7)

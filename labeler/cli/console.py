@@ -9,7 +9,7 @@ import os
 import signal
 import sys
 import unicodedata
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from types import FrameType
 from typing import Any, TypeVar
 
@@ -124,27 +124,30 @@ def _cell(value: object) -> str:
     return f"{value:.4f}" if isinstance(value, float) else one_line(str(value))
 
 
-def follow(work: Generator[Progress, None, T], title: str) -> T:
+def follow(work: Generator[Any, None, T], title: str, *, each: Callable[[Any], None] | None = None) -> T:
     """Drive long work to its result, with a bar on stderr where that is a terminal.
 
-    The work is closed on every way out, so that it can clean up behind itself.
+    What the work yields besides Progress goes to ``each``. The work is closed on every way out, so that it can clean
+    up behind itself.
     """
     with contextlib.closing(work):
         if sys.stderr is None or not sys.stderr.isatty():
-            return _drain(work)
-        return _with_bar(work, title)
+            return _drain(work, each)
+        return _with_bar(work, title, each)
 
 
-def _drain(work: Generator[Progress, None, T]) -> T:
+def _drain(work: Generator[Any, None, T], each: Callable[[Any], None] | None) -> T:
     while True:
         try:
-            next(work)
+            step = next(work)
         except StopIteration as stop:
             result: T = stop.value
             return result
+        if each is not None and not isinstance(step, Progress):
+            each(step)
 
 
-def _with_bar(work: Generator[Progress, None, T], title: str) -> T:
+def _with_bar(work: Generator[Any, None, T], title: str, each: Callable[[Any], None] | None) -> T:
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
     from rich.progress import Progress as Bar
@@ -156,7 +159,9 @@ def _with_bar(work: Generator[Progress, None, T], title: str) -> T:
         TextColumn("{task.fields[figures]}", markup=False),
         TimeElapsedColumn(),
     )
-    with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
+    # Without the redirections: rich would send our answer on stdout to its own console, which is stderr.
+    bar = Bar(*columns, console=Console(stderr=True), transient=True, redirect_stdout=False, redirect_stderr=False)
+    with bar:
         task = bar.add_task(title, total=None, figures="")
         while True:
             try:
@@ -164,11 +169,11 @@ def _with_bar(work: Generator[Progress, None, T], title: str) -> T:
             except StopIteration as stop:
                 result: T = stop.value
                 return result
-            figures = "  ".join(f"{name} {value:.4g}" for name, value in step.metrics.items())
-            bar.update(
-                task,
-                description=one_line(f"{title}: {step.phase}"),
-                completed=step.done,
-                total=step.total or None,
-                figures=figures,
-            )
+            if isinstance(step, Progress):
+                figures = "  ".join(f"{name} {value:.4g}" for name, value in step.metrics.items())
+                text = one_line(f"{title}: {step.phase}")
+                bar.update(task, description=text, completed=step.done, total=step.total or None, figures=figures)
+            elif each is not None:
+                bar.stop()
+                each(step)
+                bar.start()

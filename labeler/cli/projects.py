@@ -61,8 +61,12 @@ def new(
 
 
 def _absolute(source: str) -> str:
-    """A path as it will be found from any folder; other sources as they are."""
-    return str(Path(source).absolute()) if Path(source).exists() else source
+    """A path (with or without options behind it) as it will be found from any folder; other sources as they are."""
+    path, mark, options = source.rpartition("?")
+    for name, rest in ((source, ""), (path, mark + options)):
+        if name and Path(name).exists():
+            return f"{Path(name).absolute()}{rest}"
+    return source
 
 
 def _report_intake(project: Project, intake: Intake, *, as_json: bool) -> None:

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from labeler.cli.console import emit, follow, say
+from labeler.cli.console import emit, follow, say, table
+from labeler.errors import ProjectError
+
+if TYPE_CHECKING:
+    from labeler.project import Project
+    from labeler.studies.simulation import SimulatedRound, SimulationResult
 
 Folder = Annotated[Path, typer.Argument(metavar="DIR", help="Folder of the project.", show_default=False)]
 Json = Annotated[bool, typer.Option("--json", help="JSON on stdout, for scripts.")]
@@ -23,8 +28,8 @@ def train(
     as_json: Json = False,
 ) -> None:
     """Train one round on the core; the new model is published unless the holdout speaks against it."""
-    from labeler.headless import Forecaster, train_once
     from labeler.device import set_threads
+    from labeler.headless import Forecaster, train_once
     from labeler.loop import Loop
     from labeler.project import Project
 
@@ -40,3 +45,79 @@ def train(
         return
     say(outcome.sentence)
     say(f"accepted {counts.accepted}  queued {counts.queued}  core {counts.core}  holdout {counts.holdout}")
+
+
+def simulate(
+    folder: Folder,
+    reference: Annotated[Path, typer.Option(metavar="MASKS", help="Folder of the true masks, named like the images.")],
+    minutes: Annotated[float | None, typer.Option(min=0, help="End after the first round past this time.")] = None,
+    labels: Annotated[int | None, typer.Option(min=1, help="End after the first round with as many labels.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Let reference masks answer instead of a person: a line for each round and a table at the end."""
+    from labeler.device import set_threads
+    from labeler.headless import take_up
+    from labeler.oracle import ReferenceOracle
+    from labeler.project import Project
+    from labeler.studies.simulation import simulate as simulated
+
+    with Project.open(folder) as project:
+        set_threads(project.settings.threads)
+        oracle = ReferenceOracle(reference, classes=len(project.settings.classes))
+        follow(take_up(project, project.sources), "scan")
+        _refuse_without_pairs(project, oracle)
+        work = simulated(project, oracle, minutes=minutes, labels=labels)
+        result = follow(work, "simulate", each=_emit_round if as_json else _say_round)
+    if as_json:
+        emit({"event": "result", **asdict(result)})
+        return
+    table(("figure", "value"), _rows(result))
+
+
+def _refuse_without_pairs(project: Project, oracle: Any) -> None:
+    records = [record for record in project.images() if record.sha256]
+    if not records:
+        raise ProjectError(f"{project.folder}: there are no images; add some with `labeler new` in a new project")
+    if not oracle.paths(records):
+        raise ProjectError(f"{oracle.folder}: no mask there is named like an image; name the right folder")
+
+
+def _emit_round(line: SimulatedRound) -> None:
+    emit({"event": "round", **asdict(line)})
+
+
+def _say_round(line: SimulatedRound) -> None:
+    iou = "no holdout yet" if line.holdout_iou is None else f"holdout IoU {line.holdout_iou:.4f}"
+    before = "" if line.champion_iou is None else f" (before {line.champion_iou:.4f})"
+    say(
+        f"round {line.number}: v{line.version} {'published' if line.published else 'rejected'}, {iou}{before}, "
+        f"core {line.core}, holdout {line.holdout}, accepted {line.accepted}, queued {line.queued}, pool {line.pool}, "
+        f"trained {line.training_seconds:.1f} s, predicted {line.prediction_seconds:.1f} s"
+    )
+
+
+def _rows(result: SimulationResult) -> list[tuple[str, str]]:
+    return [
+        ("streamed", str(result.streamed)),
+        ("accepted by the model", f"{result.accepted} ({_share(result.accepted, result.streamed)})"),
+        ("labelled", f"{result.labelled} ({_share(result.labelled, result.streamed)})"),
+        ("  of which core, holdout", f"{result.core}, {result.holdout}"),
+        ("excluded, unreadable", f"{result.excluded}, {result.unreadable}"),
+        ("rounds, published", f"{result.rounds}, {result.published}"),
+        ("threshold", f"{result.threshold:g}"),
+        ("mean IoU of accepted masks", _figure(result.mean_accepted_iou)),
+        ("smallest IoU of accepted masks", _figure(result.smallest_accepted_iou)),
+        ("accepted masks below 0.8075", f"{result.low} of {result.judged} ({_share(result.low, result.judged)})"),
+        ("training", f"{result.training_seconds:.1f} s"),
+        ("prediction", f"{result.prediction_seconds:.1f} s"),
+        ("in all", f"{result.seconds:.1f} s"),
+        ("ended because", result.ended),
+    ]
+
+
+def _share(part: int, whole: int) -> str:
+    return f"{100 * part / whole:.1f} %" if whole else "-"
+
+
+def _figure(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4f}"

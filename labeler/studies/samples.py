@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable, Generator
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
-from PIL import Image as Pillow
 
-from labeler import ships
+from labeler import images, ships
 from labeler.errors import StorageError
 from labeler.files import write_atomically
 from labeler.records import Progress
@@ -36,14 +33,6 @@ def write_pairs(folder: Path, count: int, *, seed: int, choice: Choice) -> Gener
         image, mask = ships.pair(np.random.default_rng((seed, index)), choice(index))
         name = f"{index:0{digits}d}.png"
         # Neither is synced: the same seed makes them again.
-        write_atomically(folder / "images" / name, png(ships.as_uint8(image)), durable=False)
-        write_atomically(folder / "masks" / name, png(mask * np.uint8(255)), durable=False)
+        write_atomically(folder / "images" / name, images.encode(ships.as_uint8(image)), durable=False)
+        write_atomically(folder / "masks" / name, images.encode(mask * np.uint8(255)), durable=False)
         yield Progress("drawing", index + 1, count)
-
-
-def png(pixels: NDArray[np.uint8]) -> bytes:
-    """(H, W) or (H, W, 3) uint8 as a PNG file."""
-    payload = io.BytesIO()
-    # Noise does not compress: the fastest level is as small as the best.
-    Pillow.fromarray(pixels).save(payload, "PNG", compress_level=1)
-    return payload.getvalue()

@@ -1,0 +1,181 @@
+"""The sample's story without a window: a stream of ships, the shipped net, an annotator who always knows."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Generator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from labeler.errors import StorageError
+from labeler.files import shipped, write_atomically
+from labeler.headless import Forecaster, take_up, train_once
+from labeler.loop import Loop
+from labeler.oracle import ReferenceOracle
+from labeler.project import Project
+from labeler.records import ImageState, Progress
+from labeler.settings import Settings
+from labeler.ships import ShipsConfig
+from labeler.studies.report import Picture, check_accepted, figures, markdown_table, picture, sheet
+from labeler.studies.samples import write_pairs
+
+MODEL = "models/ships.safetensors"
+ROUNDS = 2
+LABELS_A_ROUND = 18  # of which the loop keeps three for the holdout
+STEPS = 150  # a round of the story; a project's own default is longer
+SHOWN = 6  # tiles in a row of the sheet
+
+
+@dataclass(frozen=True, slots=True)
+class Story:
+    """What the demo has left in its folder, and its figures as the catalogue has them."""
+
+    folder: Path
+    project: Path
+    report: Path
+    sheet: Path
+    figures: dict[str, Any]
+
+    @property
+    def sentence(self) -> str:
+        """The outcome in one sentence."""
+        told = self.figures
+        checked = told["accepted_checked"]
+        truth = f", their mean IoU with the truth is {checked['mean_iou']:.3f}" if "mean_iou" in checked else ""
+        return (
+            f"{told['streamed']} images: {told['accepted']} accepted by the model{truth}; "
+            f"{told['labelled']} labelled, {told['queued']} still wait; {len(told['rounds'])} rounds"
+        )
+
+
+def free_folder(wanted: Path) -> Path:
+    """``wanted``, or with the first number behind it that no folder has."""
+    number, folder = 1, wanted
+    while folder.exists():
+        number += 1
+        folder = wanted.with_name(f"{wanted.name}-{number}")
+    return folder
+
+
+def tell(folder: Path, *, images: int = 300, seed: int = 0) -> Generator[Progress, None, Story]:
+    """Play the story in a new folder and write its report. StorageError where the folder cannot be used."""
+    folder = folder.resolve()
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise StorageError(f"{folder}: exists already and is not an empty folder; choose a new name")
+    yield from write_pairs(folder / "stream", images, seed=seed, choice=_every_third_a_triangle)
+    source = str(folder / "stream" / "images")
+    oracle = ReferenceOracle(folder / "stream" / "masks")
+    with Project.create(folder / "project", settings=Settings(steps=STEPS, seed=seed), sources=[source]) as project:
+        yield from take_up(project, [source])
+        loop = Loop(project)
+        loop.adopt_model(shipped(MODEL))
+        forecaster = Forecaster(loop)
+        yield from forecaster.predict_waiting()
+        before = _surest_and_hardest(project, oracle)
+        for _ in range(ROUNDS):
+            if _annotate(loop, oracle) == 0:
+                break
+            yield from train_once(loop)
+            yield from forecaster.predict_waiting()
+        check_accepted(project, oracle)
+        told = figures(project)
+        rows = [*before, ("what the annotator corrected", _labelled(project)), *_accepted_at_the_end(project, oracle)]
+    story = Story(folder, folder / "project", folder / "report.md", folder / "sheet.png", told)
+    write_atomically(story.sheet, _png(rows))
+    write_atomically(story.report, _text(story).encode())
+    return story
+
+
+def _every_third_a_triangle(index: int) -> ShipsConfig:
+    """The shipped net has never seen a triangle: these are the hard ones."""
+    return ShipsConfig(distractor="triangle" if index % 3 == 2 else "rectangle")
+
+
+def _annotate(loop: Loop, oracle: ReferenceOracle) -> int:
+    """Answer the next queries with the truth; returns how many there were."""
+    waiting = loop.queue(limit=LABELS_A_ROUND)
+    for record in waiting:
+        loop.commit(record.image_id, oracle.mask(record))
+    return len(waiting)
+
+
+def _surest_and_hardest(project: Project, oracle: ReferenceOracle) -> list[tuple[str, list[Picture]]]:
+    """Pictures of the shipped net's own answers, before anything is learnt."""
+    accepted = project.images(state=ImageState.ACCEPTED, by_confidence=True)
+    queued = project.images(state=ImageState.QUEUED, by_confidence=True)
+    return [
+        ("the shipped model: accepted, the most confident", _pictures(project, oracle, accepted[::-1])),
+        ("the shipped model: the least confident, which wait for a person", _pictures(project, oracle, queued)),
+    ]
+
+
+def _accepted_at_the_end(project: Project, oracle: ReferenceOracle) -> list[tuple[str, list[Picture]]]:
+    accepted = project.images(state=ImageState.ACCEPTED, by_confidence=True)
+    return [("the last model: accepted, the least confident", _pictures(project, oracle, accepted))]
+
+
+def _pictures(project: Project, oracle: ReferenceOracle, records: list[Any]) -> list[Picture]:
+    found = (picture(project, record, oracle.mask(record)) for record in records[:SHOWN])
+    return [tile for tile in found if tile is not None]
+
+
+def _labelled(project: Project) -> list[Picture]:
+    """What the annotator saw, beside what they made of it."""
+    labels = project.labels()[:SHOWN]
+    found = (picture(project, project.image(label.image_id), project.label_mask(label.image_id)) for label in labels)
+    return [tile for tile in found if tile is not None]
+
+
+def _png(rows: list[tuple[str, list[Picture]]]) -> bytes:
+    payload = io.BytesIO()
+    sheet(rows).save(payload, "PNG")
+    return payload.getvalue()
+
+
+def _text(story: Story) -> str:
+    told = story.figures
+    checked = told["accepted_checked"]
+    counts = ("streamed", "accepted", "labelled", "core", "holdout", "queued", "excluded", "unreadable")
+    return (
+        "\n\n".join(
+            (
+                "# The sample's story",
+                "A stream of generated images: find the ellipse in the noise, ignore the other shape. The shipped model "
+                "has only seen rectangles beside the ellipse; every third image has a triangle. A simulated annotator, "
+                "who draws the true mask, corrects the least confident predictions.",
+                story.sentence + ".",
+                "## Images",
+                markdown_table(counts, [[told[name] for name in counts]]),
+                f"A mask is accepted from a confidence of {told['threshold']} on.",
+                "## Rounds",
+                markdown_table(
+                    ("round", "core", "steps", "seconds", "model", "published", "holdout IoU before", "after"),
+                    [list(record.values()) for record in told["rounds"]],
+                ),
+                "## Models",
+                markdown_table(
+                    ("version", "status", "core", "holdout", "holdout IoU"),
+                    [list(version.values()) for version in told["versions"]],
+                ),
+                "## Accepted masks against the truth",
+                markdown_table(
+                    ("masks", "mean IoU", "lowest IoU", f"below {told['threshold']}"),
+                    [
+                        [
+                            checked["masks"],
+                            checked.get("mean_iou"),
+                            checked.get("lowest_iou"),
+                            checked["below_threshold"],
+                        ]
+                    ],
+                ),
+                "The holdout is small; its figures say which of two models is better, not how good one is.",
+                "## Pictures",
+                "Green: both agree. Red: one of them is wrong. Blue: the outline of the prediction.",
+                f"![masks]({story.sheet.name})",
+                f"The project is in `{story.project.name}`: `labeler open` shows it in the window.",
+            )
+        )
+        + "\n"
+    )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -14,6 +13,7 @@ from labeler.editing import MaskEditor
 from labeler.loop import Status
 from labeler.records import Counts, ImageRecord, ImageState, VersionRecord, VersionStatus
 from labeler.settings import Settings
+from labeler.ui.status import SessionStatus
 
 
 def image_record(image_id: int, state: ImageState = ImageState.QUEUED, **changes: Any) -> ImageRecord:
@@ -45,9 +45,11 @@ def version_record(version: int, iou: float | None, status: VersionStatus) -> Ve
     )
 
 
-def status_of(**changes: Any) -> Any:
+def status_of(**changes: Any) -> SessionStatus:
     """A session's status; ``changes`` go to the loop's part or to the texts."""
     texts = {name: changes.pop(name, "") for name in ("stream", "round", "saved")}
+    flags = ("is_training", "is_paused", "is_predicting", "can_undo", "can_redo", "can_undo_threshold")
+    rest = {name: changes.pop(name, False) for name in flags}
     plain = Status(
         counts=Counts(streamed=40, queued=30, accepted=8, labelled=2, core=2),
         threshold=0.8075,
@@ -58,7 +60,7 @@ def status_of(**changes: Any) -> Any:
         labels_until_round=3,
         first_labels=11,
     )
-    return SimpleNamespace(loop=replace(plain, **changes), **texts)
+    return SessionStatus(loop=replace(plain, **changes), **texts, **rest)
 
 
 @dataclass
@@ -105,11 +107,14 @@ class FakeSession(QObject):
     failed = Signal(str, str)
     long_work = Signal(str, int, int)
     thumbnail_ready = Signal(int, object)
+    surveyed = Signal(object)
+    exported = Signal(object)
 
     INTENTS = frozenset(
-        "open_project open_images open_sample close_project show_image show_next show_previous commit skip exclude "
-        "restore set_threshold undo_threshold undo redo fill_holes remove_specks invert revert keep_patch start_round "
-        "pause_round stop_round rollback export stop_export save_settings".split()
+        {"open_project", "open_images", "open_sample", "close_project", "survey", "save_now", "export", "stop_export"}
+        | {"show_image", "show_next", "show_previous", "commit", "skip", "exclude", "restore", "save_settings"}
+        | {"set_threshold", "undo_threshold", "undo", "redo", "fill_holes", "remove_specks", "invert", "revert"}
+        | {"keep_patch", "start_round", "pause_round", "stop_round", "rollback"}
     )
 
     def __init__(self, folder: Path, records: list[ImageRecord] = []) -> None:  # noqa: B006 - never changed
@@ -120,7 +125,6 @@ class FakeSession(QObject):
         self.loop: FakeLoop | None = None
         self.current = -1
         self.editor: MaskEditor | None = None
-        self.can_undo_threshold = False
         self._folder = folder
         self._shown_prediction: Any = None
 
@@ -149,9 +153,7 @@ class FakeSession(QObject):
             version_record(2, 0.78, VersionStatus.REJECTED),
             version_record(3, 0.912, VersionStatus.CHAMPION),
         ]
-        return Curves(
-            streamed=[1, 10, 20, 40], surfaced=[1.0, 0.9, 0.8, 0.75], core=[11, 15, 19], versions=versions
-        )
+        return Curves(streamed=[1, 10, 20, 40], surfaced=[1.0, 0.9, 0.8, 0.75], core=[11, 15, 19], versions=versions)
 
     # What a test makes happen
 

@@ -48,6 +48,7 @@ class ActionSpec:
     checkable: bool = False
     held: bool = False  # acts while the key is down; the canvas sees the key, no shortcut is made
     tip: str = ""
+    short: str = ""  # on a button, where the text is too long
     listed: bool = True  # in the menus
 
 
@@ -107,8 +108,11 @@ ACTIONS: tuple[ActionSpec, ...] = (
         _Decide,
         need=_IMAGE | Need.NOT_EXCLUDED,
         tip="It is left out of everything until you restore it",
+        short="Exclude",
     ),
-    ActionSpec("restore", "Restore the excluded image", (), "restore", _Decide, need=_IMAGE | Need.EXCLUDED),
+    ActionSpec(
+        "restore", "Restore the excluded image", (), "restore", _Decide, need=_IMAGE | Need.EXCLUDED, short="Restore"
+    ),
     _tool("brush", "Brush", "B", "Paint the chosen class"),
     _tool("eraser", "Eraser", "E", "Paint background"),
     _tool("polygon_add", "Add a polygon", "P", "Click the corners, Return closes, Backspace drops one"),
@@ -118,7 +122,7 @@ ACTIONS: tuple[ActionSpec, ...] = (
     ActionSpec("smaller", "Smaller brush", ("[", ","), "smaller", _Tools, need=_IMAGE),
     ActionSpec("larger", "Larger brush", ("]", "."), "larger", _Tools, need=_IMAGE),
     *(_class(value) for value in range(1, 10)),
-    ActionSpec("undo", "Undo", ("Ctrl+Z",), "undo", _Mask, need=_IMAGE | Need.CAN_UNDO),
+    ActionSpec("undo", "Undo", ("Ctrl+Z",), "undo", _Mask, need=Need.PROJECT | Need.CAN_UNDO),
     ActionSpec("redo", "Redo", ("Ctrl+Shift+Z", "Ctrl+Y"), "redo", _Mask, need=_IMAGE | Need.CAN_REDO),
     ActionSpec("fill_holes", "Fill holes", ("Shift+H",), "fill-holes", _Mask, need=_IMAGE),
     ActionSpec("remove_specks", "Remove specks", ("Shift+R",), "specks", _Mask, need=_IMAGE),
@@ -176,7 +180,7 @@ def build(parent: QObject) -> dict[str, QAction]:
         action = QAction(translated(spec.text), parent)
         action.setObjectName(spec.name)
         action.setToolTip(tooltip(spec))
-        action.setStatusTip("")
+        action.setIconText(translated(spec.short or spec.text))
         action.setCheckable(spec.checkable)
         action.setAutoRepeat(spec.name in _REPEATED)
         if not spec.held:

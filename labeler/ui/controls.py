@@ -64,7 +64,7 @@ def push_button(action: QAction, *, role: str = "") -> QPushButton:
         made.setProperty("role", role)
 
     def renew() -> None:
-        made.setText(action.text())
+        made.setText(f" {action.iconText()}")  # Fusion puts the icon close to the text
         made.setAccessibleName(action.text())
         made.setToolTip(action.toolTip())
         made.setEnabled(action.isEnabled())
@@ -96,6 +96,9 @@ class FlowLayout(QLayout):
 
     def __init__(self, parent: QWidget, *, spacing: int, rows_apart: int) -> None:
         super().__init__(parent)
+        policy = QSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Minimum)
+        policy.setHeightForWidth(True)
+        parent.setSizePolicy(policy)
         self._items: list[QLayoutItem] = []
         self._rows_apart = rows_apart
         self.setSpacing(spacing)

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Generator
 from pathlib import Path
 
-from PySide6.QtCore import QTimer, Signal, qVersion
+from PySide6.QtCore import Signal, qVersion
 from PySide6.QtGui import QFontDatabase, QGuiApplication
 from PySide6.QtWidgets import (
     QCheckBox,
@@ -30,10 +29,8 @@ from PySide6.QtWidgets import (
 from labeler import __version__
 from labeler.ui.actions import ACTIONS, GESTURES, key_text, translated
 from labeler.ui.controls import label, plain_tip
-from labeler.ui.scan import ScanSummary, look_into
+from labeler.ui.scan import ScanSummary
 from labeler.ui.theme import XL, XS, L, M, S, follow, logo, theme
-
-_SLICE_MS = 15
 
 
 class ScanDialog(QDialog):
@@ -46,7 +43,6 @@ class ScanDialog(QDialog):
         self.setWindowTitle(self.tr("Open a folder of images"))
         self._folder = folder
         self.summary = ScanSummary(folder)
-        self._steps: Generator[ScanSummary, None, None] = look_into(folder)
         self._lines = {name: label("", wraps=True) for name in ("images", "masks", "depth", "turned", "unreadable")}
         self.progress = QProgressBar(textVisible=False)
         self.progress.setAccessibleName(self.tr("Progress of the look into the folder"))
@@ -83,21 +79,13 @@ class ScanDialog(QDialog):
         layout.addStretch(1)
         layout.addWidget(buttons)
         self.resize(theme.px(560), theme.px(380))
-        self._timer = QTimer(self, interval=0)
-        self._timer.timeout.connect(self._look)
-        self._timer.start()
         self._render()
 
-    def _look(self) -> None:
-        # A time slice, not a thread: the sample of files that is decoded is small.
-        end = _Clock(_SLICE_MS)
-        while not end.passed():
-            step = next(self._steps, None)
-            if step is None:
-                self._timer.stop()
-                break
-            self.summary = step
-        self._render()
+    def show_summary(self, summary: ScanSummary) -> None:
+        """What is known by now."""
+        if summary.folder == self._folder:
+            self.summary = summary
+            self._render()
 
     def _render(self) -> None:
         known = self.summary
@@ -134,24 +122,10 @@ class ScanDialog(QDialog):
         if chosen:
             self.target.setText(chosen)
 
-    def done(self, result: int) -> None:
-        """Stop looking, then close."""
-        self._timer.stop()
-        self._steps.close()
-        super().done(result)
-        if result == QDialog.DialogCode.Accepted:
-            self.open_requested.emit(self._folder, Path(self.target.text()).expanduser())
-
-
-class _Clock:
-    def __init__(self, milliseconds: int) -> None:
-        from time import monotonic
-
-        self._now = monotonic
-        self._end = monotonic() + milliseconds / 1000
-
-    def passed(self) -> bool:
-        return self._now() >= self._end
+    def accept(self) -> None:
+        """Emit both folders."""
+        self.open_requested.emit(self._folder, Path(self.target.text()).expanduser())
+        super().accept()
 
 
 class ExportDialog(QDialog):

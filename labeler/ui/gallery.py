@@ -343,7 +343,7 @@ class GalleryPanel(QTabWidget):
             self.order.addItem(text, order)
         for box in (self.state, self.order):
             box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-            box.setMinimumContentsLength(8)
+            box.setMinimumContentsLength(4)
         boxes = QHBoxLayout()
         boxes.addWidget(self.state, 1)
         boxes.addWidget(self.order, 1)

@@ -78,9 +78,6 @@ class Inspector(QWidget):
         self._class_rows = QWidget()
         self._class_flow = FlowLayout(self._class_rows, spacing=XS, rows_apart=XS)
         self._class_flow.setContentsMargins(0, 0, 0, 0)
-        policy = QSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Minimum)
-        policy.setHeightForWidth(True)
-        self._class_rows.setSizePolicy(policy)
         self._lay_out()
         self.clear()
 

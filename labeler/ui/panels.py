@@ -5,12 +5,23 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
-from PySide6.QtCore import Qt, Signal
-from PySide6.QtGui import QAction, QActionGroup
-from PySide6.QtWidgets import QComboBox, QFrame, QHBoxLayout, QSlider, QSpinBox, QToolButton, QVBoxLayout, QWidget
+from PySide6.QtCore import QSize, Qt, Signal
+from PySide6.QtGui import QAction, QActionGroup, QResizeEvent
+from PySide6.QtWidgets import (
+    QComboBox,
+    QFrame,
+    QGridLayout,
+    QHBoxLayout,
+    QLayout,
+    QLayoutItem,
+    QSlider,
+    QSpinBox,
+    QToolButton,
+    QWidget,
+)
 
 from labeler.ui.controls import label, push_button, rule, tool_button
-from labeler.ui.theme import XS, M, S
+from labeler.ui.theme import XS, M, S, follow, theme
 
 TOOLS = ("brush", "eraser", "polygon_add", "polygon_subtract", "pan")
 _COLUMN: tuple[tuple[str, ...], ...] = (
@@ -18,7 +29,6 @@ _COLUMN: tuple[tuple[str, ...], ...] = (
     ("undo", "redo"),
     ("fill_holes", "remove_specks", "invert", "revert"),
     ("overlay", "style", "compare"),
-    ("fit",),
 )
 
 
@@ -31,23 +41,52 @@ class ToolColumn(QFrame):
         super().__init__(parent)
         self.setProperty("role", "bar")
         self.setAccessibleName(self.tr("Tools"))
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(XS, S, XS, S)
-        layout.setSpacing(2)
+        self._grid = QGridLayout(self)
+        self._grid.setContentsMargins(XS, S, XS, S)
+        self._grid.setSpacing(2)
+        # The grid may not force the window to be as tall as one column of buttons.
+        self._grid.setSizeConstraint(QLayout.SizeConstraint.SetNoConstraint)
         group = QActionGroup(self)
         for tool in TOOLS:
             group.addAction(actions[tool])
-        for number, names in enumerate(_COLUMN):
+        self._groups = [[self._button(name, actions[name]) for name in names] for names in _COLUMN]
+        self._rules = [rule() for _ in _COLUMN[1:]]
+        for line in self._rules:
+            line.setParent(self)
+        self._columns = 0
+        follow(self, ToolColumn._arrange)
+
+    def _arrange(self) -> None:
+        """One column of buttons, or two where the window is too low for one."""
+        button = self._groups[0][0].sizeHint().height() + self._grid.spacing()
+        one = sum(map(len, self._groups)) * button + len(self._rules) * theme.px(9) + 2 * S
+        columns = 1 if self.height() >= one else 2
+        self.setFixedWidth(columns * self._groups[0][0].sizeHint().width() + (columns - 1) * 2 + 2 * XS)
+        if columns == self._columns:
+            return
+        self._columns = columns
+        self._grid.setRowStretch(self._grid.rowCount() - 1, 0)
+        row = 0
+        for number, buttons in enumerate(self._groups):
             if number:
-                layout.addSpacing(3)
-                layout.addWidget(rule())
-                layout.addSpacing(3)
-            for name in names:
-                layout.addWidget(self._button(name, actions[name]), 0, Qt.AlignmentFlag.AlignHCenter)
-        layout.addStretch(1)
+                self._grid.addWidget(self._rules[number - 1], row, 0, 1, columns)
+                self._grid.setRowMinimumHeight(row, 9)
+                row += 1
+            for place, made in enumerate(buttons):
+                self._grid.addWidget(made, row + place // columns, place % columns)
+            row += -(-len(buttons) // columns)
+        self._grid.setRowStretch(row, 1)
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        self._arrange()
+
+    def minimumSizeHint(self) -> QSize:
+        return QSize(0, 0)
 
     def _button(self, name: str, action: QAction) -> QToolButton:
         made = tool_button(action)
+        made.setParent(self)
         if name == "compare":
             made.pressed.connect(lambda: self.held.emit(name, True))
             made.released.connect(lambda: self.held.emit(name, False))
@@ -79,7 +118,8 @@ class OptionsBar(QFrame):
         self.opacity = QSlider(Qt.Orientation.Horizontal, self, minimum=5, maximum=100)
         self.opacity.setAccessibleName(self.tr("Opacity of the mask"))
         self.opacity.setToolTip(self.tr("Opacity of the mask (I fainter, O stronger)"))
-        self.zoom = label("100 %", "caption")
+        self.zoom = label("100%", "caption")
+        self._captions: list[QWidget] = []
         self.zoom.setAccessibleName(self.tr("Zoom"))
         layout = QHBoxLayout(self)
         layout.setContentsMargins(M, XS, S, XS)
@@ -88,12 +128,13 @@ class OptionsBar(QFrame):
             (self.tr("Brush"), (self.size, self.diameter)),
             (self.tr("Mask"), (self.overlay, self.opacity)),
         ):
-            layout.addWidget(label(text, "caption"))
+            caption = label(text, "caption")
+            self._captions.append(caption)
+            layout.addWidget(caption)
             for widget in widgets:
                 layout.addWidget(widget, 1 if isinstance(widget, QSlider) else 0)
-            layout.addSpacing(S)
         for slider in (self.size, self.opacity):
-            slider.setMinimumWidth(48)
+            slider.setMinimumWidth(40)
             slider.setMaximumWidth(140)
         layout.addStretch(1)
         layout.addWidget(self.zoom)
@@ -103,6 +144,22 @@ class OptionsBar(QFrame):
         self.size.valueChanged.connect(lambda value: self.diameter_requested.emit(float(_diameter(value))))
         self.overlay.currentIndexChanged.connect(lambda: self.overlay_requested.emit(self.overlay.currentData()))
         self.opacity.valueChanged.connect(lambda value: self.opacity_requested.emit(value / 100))
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """Leave the captions out where there is no room for them; the tooltips say the same."""
+        super().resizeEvent(event)
+        room = sum(item.widget().sizeHint().width() + S for item in self._items() if item.widget()) + M + S
+        for caption in self._captions:
+            caption.setVisible(self.width() >= room)
+
+    def _items(self) -> list[QLayoutItem]:
+        layout = self.layout()
+        return [layout.itemAt(place) for place in range(layout.count())]
+
+    def minimumSizeHint(self) -> QSize:
+        hint = super().minimumSizeHint()
+        captions = sum(caption.sizeHint().width() + S for caption in self._captions if not caption.isHidden())
+        return QSize(hint.width() - captions, hint.height())
 
     def show_diameter(self, diameter: float) -> None:
         """The diameter in use."""

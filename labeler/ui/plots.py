@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import pyqtgraph as pg
 from PySide6.QtCore import QSize, Qt, Signal
 from PySide6.QtGui import QColor
-from PySide6.QtWidgets import QHBoxLayout, QProgressBar, QPushButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QProgressBar, QPushButton, QVBoxLayout, QWidget
 
 from labeler.records import Progress, VersionRecord, VersionStatus
-from labeler.ui.controls import label
+from labeler.ui.controls import FlowLayout, label
 from labeler.ui.theme import XS, M, S, dress, follow, theme
 
 _POINTS_DRAWN = 2000  # a curve of more points is thinned before it is drawn
@@ -37,7 +37,6 @@ class Plot(pg.PlotWidget):
         self.hideButtons()
         self.setMouseEnabled(x=False, y=False)
         self.setFrameShape(pg.QtWidgets.QFrame.Shape.NoFrame)
-        self.setMinimumHeight(96)
         self._bottom = bottom
         item = self.getPlotItem()
         item.setTitle(None)
@@ -46,6 +45,12 @@ class Plot(pg.PlotWidget):
         if unit_range:
             self.setYRange(0, 1, padding=0.04)
         follow(self, Plot._dress)
+
+    def sizeHint(self) -> QSize:
+        return QSize(120, theme.px(130))
+
+    def minimumSizeHint(self) -> QSize:
+        return QSize(120, theme.px(110))
 
     def _dress(self) -> None:
         colours = theme.colours
@@ -97,16 +102,17 @@ class TrainingPanel(QWidget):
         self._loss_line, self._iou_line = self.loss.plot(), self.iou.plot(symbol="o", symbolSize=5)
         self._series: dict[str, tuple[list[float], list[float]]] = {}
         self._paused = False
-        buttons = QHBoxLayout()
+        self._buttons = QWidget()
+        buttons = FlowLayout(self._buttons, spacing=XS, rows_apart=XS)
+        buttons.setContentsMargins(0, 0, 0, 0)
         for made in (self.start, self.pause, self.stop):
             buttons.addWidget(made)
-        buttons.addStretch(1)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(M, M, M, M)
         layout.setSpacing(S)
         layout.addWidget(self.phase)
         layout.addWidget(self.progress)
-        layout.addLayout(buttons)
+        layout.addWidget(self._buttons)
         for title, plot in ((self.loss_title, self.loss), (self.iou_title, self.iou)):
             layout.addWidget(title)
             layout.addWidget(plot, 1)

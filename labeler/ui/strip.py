@@ -63,9 +63,6 @@ class StatusStrip(QFrame):
         self._cells = QWidget(self)
         self._flow = FlowLayout(self._cells, spacing=L, rows_apart=2)
         self._flow.setContentsMargins(M, XS, M, XS)
-        policy = QSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Minimum)
-        policy.setHeightForWidth(True)
-        self._cells.setSizePolicy(policy)
         self._texts = {name: self._cell(name) for name in (
             "streamed", "accepted", "queued", "core", "holdout", "unreadable", "model", "round", "stream", "saved",
         )}  # fmt: skip

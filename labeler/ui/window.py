@@ -36,6 +36,7 @@ from labeler.ui.wording import Figures, figures_of
 
 if TYPE_CHECKING:
     from labeler.ui.session import Session
+    from labeler.ui.status import SessionStatus
     from labeler.ui.workspace import Workspace
 
 _PEEK_MS = 300  # a key held for longer is a look, not a switch
@@ -52,6 +53,7 @@ class MainWindow(QMainWindow):
         self.preferences = preferences if preferences is not None else load_preferences()
         self.actions_by_name = build(self)
         self.figures = Figures()
+        self._status: SessionStatus | None = None
         self._drafted = False
         self._held = QElapsedTimer()
         self.workspace: Workspace | None = None
@@ -59,7 +61,7 @@ class MainWindow(QMainWindow):
         self.setWindowIcon(QIcon(logo(128)))
         self.setAcceptDrops(True)
         self.start = StartPage(self.actions_by_name)
-        self.start.recent_requested.connect(session.open_project)
+        self.start.recent_requested.connect(lambda folder: self._opening(session.open_project, folder))
         self.strip = StatusStrip()
         self.strip.stop_requested.connect(session.stop_export)
         self.strip.hide()
@@ -99,7 +101,7 @@ class MainWindow(QMainWindow):
     def _handlers(self) -> dict[str, Callable[[], object]]:
         session, page = self._session, self._page
         handlers: dict[str, Callable[[], object]] = {
-            "sample": session.open_sample,
+            "sample": lambda: self._opening(session.open_sample),
             "open_folder": self.choose_folder,
             "open_project": self.choose_project,
             "close_project": session.close_project,
@@ -176,6 +178,9 @@ class MainWindow(QMainWindow):
 
     def _enter(self) -> None:
         page = self._page()
+        page.adopt_project()
+        if not self.start.banner.isHidden():  # something about this project was said before it was open
+            page.report(self.start.banner.title.text(), self.start.banner.sentence.text())
         self._pages.setCurrentWidget(page)
         self.strip.show()
         self._remember(self._session.project.folder)
@@ -200,13 +205,14 @@ class MainWindow(QMainWindow):
         except LabelerError as error:
             self._report(self.tr("The preferences were not saved"), str(error))
 
-    def _show_status(self, status: object) -> None:
+    def _show_status(self, status: SessionStatus) -> None:
+        self._status = status
         self.figures = figures_of(status)
         self.strip.show_figures(self.figures)
         if self.workspace is not None and self._session.loop is not None:
             self.workspace.show_figures(
                 self.figures,
-                can_undo_threshold=self._session.can_undo_threshold,
+                can_undo_threshold=self._status.can_undo_threshold,
                 why_no_round=self._session.loop.why_no_round(),
             )
         self._enable()
@@ -226,8 +232,13 @@ class MainWindow(QMainWindow):
         if session.project is None:
             return there
         there |= Need.PROJECT
-        if session.can_undo_threshold:
-            there |= Need.THRESHOLD_CHANGED
+        status = self._status
+        for holds, need in (
+            (status is not None and status.can_undo, Need.CAN_UNDO),
+            (status is not None and status.can_redo, Need.CAN_REDO),
+            (status is not None and status.can_undo_threshold, Need.THRESHOLD_CHANGED),
+        ):
+            there |= need if holds else Need.NOTHING
         editor = session.editor
         if session.current < 0 or editor is None:
             return there
@@ -236,10 +247,6 @@ class MainWindow(QMainWindow):
         there |= Need.EXCLUDED if excluded else Need.NOT_EXCLUDED
         if session.prediction() is not None:
             there |= Need.PREDICTION
-        if editor.can_undo:
-            there |= Need.CAN_UNDO
-        if editor.can_redo:
-            there |= Need.CAN_REDO
         if not editor.is_changed:
             there |= Need.UNDRAFTED
         return there
@@ -284,6 +291,10 @@ class MainWindow(QMainWindow):
 
     # Dialogs
 
+    def _opening(self, intent: Callable[..., object], *arguments: Path) -> None:
+        self.start.banner.hide()  # it spoke of an earlier attempt
+        intent(*arguments)
+
     def choose_folder(self) -> None:
         """Ask for a folder of images, then show what lies in it."""
         chosen = QFileDialog.getExistingDirectory(self, self.tr("Open a folder of images"))
@@ -294,14 +305,16 @@ class MainWindow(QMainWindow):
         """Ask for the folder of a project."""
         chosen = QFileDialog.getExistingDirectory(self, self.tr("Open a project"))
         if chosen:
-            self._session.open_project(Path(chosen))
+            self._opening(self._session.open_project, Path(chosen))
 
     def show_scan(self, folder: Path) -> None:
         """What lies in a folder, before a project is made of it."""
         from labeler.ui.dialogs import ScanDialog
 
         dialog = ScanDialog(folder, default_project_folder(folder), self)
-        dialog.open_requested.connect(self._session.open_images)
+        dialog.open_requested.connect(lambda *folders: self._opening(self._session.open_images, *folders))
+        self._session.surveyed.connect(dialog.show_summary)
+        self._session.survey(folder)
         self._open(dialog)
 
     def show_export(self) -> None:
@@ -371,7 +384,7 @@ class MainWindow(QMainWindow):
             return
         event.acceptProposedAction()
         if is_project(path):
-            self._session.open_project(path)
+            self._opening(self._session.open_project, path)
         else:
             self.show_scan(path)
 

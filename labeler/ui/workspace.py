@@ -89,7 +89,7 @@ class Workspace(QWidget):
         layout.addWidget(self.gallery, 1)
         layout.addWidget(rule())
         layout.addWidget(self.gate)
-        follow(side, lambda widget: widget.setMinimumWidth(theme.px(190)))
+        follow(side, lambda widget: widget.setMinimumWidth(theme.px(150)))
         return side
 
     def _centre(self) -> QWidget:
@@ -128,13 +128,14 @@ class Workspace(QWidget):
             area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
             area.setWidget(page)
             self.tabs.addTab(area, title)
+        self.tabs.currentChanged.connect(lambda _: self._plot())
         side = QFrame()
         side.setProperty("role", "side")
         layout = QVBoxLayout(side)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(0)
         layout.addWidget(self.tabs, 1)
-        follow(side, lambda widget: widget.setMinimumWidth(theme.px(220)))
+        follow(side, lambda widget: widget.setMinimumWidth(theme.px(170)))
         return side
 
     # News from the session
@@ -147,11 +148,10 @@ class Workspace(QWidget):
         session.prediction_changed.connect(lambda _: self.canvas.show_prediction(session.prediction()))
         session.images_changed.connect(self._note_changes)
         session.message.connect(self.toast.say)
-        session.failed.connect(self._report)
+        session.failed.connect(self.report)
         session.round_started.connect(self.training.begin)
         session.round_progressed.connect(self.training.advance)
         session.round_ended.connect(self._end_round)
-        session.opened.connect(self._adopt_project)
         session.closed.connect(self._leave_project)
 
     def _ask(self) -> None:
@@ -171,7 +171,8 @@ class Workspace(QWidget):
         self.training.stop_requested.connect(session.stop_round)
         self.progress.rollback_requested.connect(session.rollback)
 
-    def _adopt_project(self) -> None:
+    def adopt_project(self) -> None:
+        """A project has been opened."""
         project = self._session.project
         self.inspector.show_classes(project.settings.classes)
         self.choose_class(1)
@@ -216,7 +217,11 @@ class Workspace(QWidget):
                 [r.confidence for r in self._session.records() if r.state in undecided and r.confidence is not None]
             )
         )
-        self.progress.show_curves(self._session.curves())
+        self._plot()
+
+    def _plot(self) -> None:
+        if self._session.project is not None and self.progress.isVisible():
+            self.progress.show_curves(self._session.curves())
 
     def _end_round(self, outcome: object) -> None:
         sentence = outcome if isinstance(outcome, str) else getattr(outcome, "sentence", str(outcome))
@@ -224,7 +229,8 @@ class Workspace(QWidget):
         self.toast.say(sentence)
         self._counting.start()
 
-    def _report(self, title: str, sentence: str) -> None:
+    def report(self, title: str, sentence: str) -> None:
+        """Show a failure over the canvas."""
         self.banner.report(title, sentence)
         self._update_notice()
 

@@ -38,7 +38,7 @@ def decode(payload: bytes, *, name: str) -> Decoded:
     Alpha is dropped, never blended; of several pages or frames the first is taken; palette, CMYK and bilevel become
     RGB or grey. 16 bit stays 16 bit; float is scaled to 16 bit. Whatever was changed is in ``note``.
     """
-    raster = normalised(_read(payload, name, indices=False), name)
+    raster = _read(payload, name, indices=False)
     notes = list(raster.notes)
     oriented = 2 <= raster.orientation <= 8
     if oriented:
@@ -47,8 +47,7 @@ def decode(payload: bytes, *, name: str) -> Decoded:
         notes.append(f"EXIF orientation {raster.orientation} is unknown and ignored")
     if raster.pixels.dtype.itemsize == 2:
         notes.insert(0, "16 bit")
-    image = upright(raster.pixels, raster.orientation)
-    return Decoded(image, "; ".join(notes), 8 * image.dtype.itemsize, oriented)
+    return Decoded(raster.pixels, "; ".join(notes), 8 * raster.pixels.dtype.itemsize, oriented)
 
 
 def decode_indices(payload: bytes, *, name: str) -> Image:
@@ -56,23 +55,29 @@ def decode_indices(payload: bytes, *, name: str) -> Image:
 
     (H, W) or (H, W, 3), uint8 or uint16, upright. ImageError as from ``decode``.
     """
-    raster = normalised(_read(payload, name, indices=True), name)
-    return upright(raster.pixels, raster.orientation)
+    return _read(payload, name, indices=True).pixels
 
 
 def _read(payload: bytes, name: str, *, indices: bool) -> Raster:
+    """Normalised and turned upright; ``orientation`` tells what was done."""
     kind = sniff(payload, name)
     try:
-        if kind == "PNG":
-            return _read_png(payload, name, indices=indices)
-        if kind == "TIFF":
-            return read_tiff(payload, name, indices=indices)
-        exif = None
-        if kind == "JPEG":
-            exif, payload = checked_jpeg(payload, name)
-        return _read_pillow(payload, kind, name, exif=exif, indices=indices)
+        raster = normalised(_decoded(payload, kind, name, indices=indices), name)
+        return Raster(upright(raster.pixels, raster.orientation), raster.notes, raster.orientation)
     except (MemoryError, *DECODER_FAULTS) as error:
         raise undecodable(name, error) from error
+
+
+def _decoded(payload: bytes, kind: str, name: str, *, indices: bool) -> Raster:
+    """As stored."""
+    if kind == "PNG":
+        return _read_png(payload, name, indices=indices)
+    if kind == "TIFF":
+        return read_tiff(payload, name, indices=indices)
+    exif = None
+    if kind == "JPEG":
+        exif, payload = checked_jpeg(payload, name)
+    return _read_pillow(payload, kind, name, exif=exif, indices=indices)
 
 
 def _read_png(payload: bytes, name: str, *, indices: bool) -> Raster:

@@ -35,6 +35,10 @@ def read(path: Path) -> bytes:
             payload = stream.read(size) if size else b""
     except OSError as error:
         raise _unread(name, error) from error
+    except MemoryError as error:
+        raise refusal(
+            name, "is larger than the free memory", "close other programs or cut it into smaller images"
+        ) from error
     except ValueError as error:  # a NUL in the name
         raise refusal(name, "is no name that a file can have", "correct the name") from error
     return payload

@@ -37,6 +37,7 @@ from labeler.records import (
     VersionStatus,
 )
 from labeler.settings import Settings
+from labeler.volume import network_share
 
 __all__ = ["Event", "Project", "RoundRecord"]
 
@@ -129,6 +130,12 @@ class Project:
         return cls(folder, None, database, content, scratch)
 
     @property
+    def warning(self) -> str:
+        """What a person should know of the disk that the project lies on; mostly empty."""
+        share = network_share(self.folder)
+        return f"{self.folder} is on a network share ({share}): slower, and locks may fail" if share else ""
+
+    @property
     def is_writable(self) -> bool:
         """Whether this is more than a ``view``."""
         return self._lock is not None
@@ -150,7 +157,7 @@ class Project:
         self.close()
 
     def _finish_what_was_left(self) -> None:
-        for folder in (self.folder, self.masks_folder, self.models_folder, self.journal_folder):
+        for folder in (self.folder, *(self.folder / name for name in layout.FOLDERS)):
             remove_staged(folder)
         self._follow_move()
         if self._database.fact("threshold") != repr(self.settings.threshold):

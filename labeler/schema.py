@@ -9,6 +9,7 @@ from pathlib import Path
 
 from labeler.errors import LabelerError, ProjectError, StorageError
 from labeler.files import write_atomically
+from labeler.volume import network_share
 
 APPLICATION_ID = 0x6C61626C  # "labl": tells our files from any other SQLite file
 
@@ -224,8 +225,8 @@ def _inspect(path: Path) -> int:
 def _connect(path: Path) -> sqlite3.Connection:
     try:
         connection = sqlite3.connect(path, isolation_level=None, timeout=5.0)
-        # A share without shared memory refuses WAL and keeps its rollback journal: slower, as safe.
-        connection.execute("PRAGMA journal_mode = WAL")
+        # The log needs memory that all readers share, which a network share has not: slower there, as safe.
+        connection.execute(f"PRAGMA journal_mode = {'DELETE' if network_share(path.parent) else 'WAL'}")
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA foreign_keys = ON")
         connection.execute("PRAGMA trusted_schema = OFF")

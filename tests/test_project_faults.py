@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from labeler import masks, pixels, provenance, schema
+from labeler import masks, pixels, provenance, schema, volume
 from labeler.editing import MaskEditor
 from labeler.errors import LabelerError, MaskError, ProjectError, ProjectLocked, SettingsError, StorageError
 from labeler.files import sha256_of
@@ -193,7 +193,7 @@ def test_kill_in_mid_migration_leaves_the_old_schema(project: Project, monkeypat
     child = f"""
 import os, sqlite3, sys
 from pathlib import Path
-from labeler import masks, pixels, provenance, schema
+from labeler import masks, pixels, provenance, schema, volume
 schema.MIGRATIONS += ("UPDATE images SET skips = 9; CREATE TABLE half (x); INSERT INTO half SELECT die();",)
 connect = schema._connect
 def deadly(path):
@@ -520,6 +520,48 @@ def test_clock_that_jumps_back_changes_no_order(project: Project, monkeypatch: p
     for number in (1, 2, 3):
         commit(project, number, noise(number))
     assert [label.image_id for label in project.labels()] == [1, 2, 3]
+
+
+_NETWORK = """\
+sysfs /sys sysfs rw 0 0
+/dev/sda1 / ext4 rw 0 0
+server:/pool /mnt/my\\040pool nfs4 rw 0 0
+/dev/sdb1 /mnt/my\\040pool/local xfs rw 0 0
+//nas/share /mnt/nas cifs rw 0 0
+"""
+
+
+@pytest.mark.parametrize(
+    ("folder", "kind"),
+    [
+        ("/home/me", "ext4"),
+        ("/mnt/my pool", "nfs4"),
+        ("/mnt/my pool/p", "nfs4"),
+        ("/mnt/my pool/local/p", "xfs"),
+        ("/mnt/nas/p", "cifs"),
+        ("/mnt/nas2/p", "ext4"),
+    ],
+)
+def test_file_system_is_that_of_the_longest_mount_point(folder: str, kind: str) -> None:
+    assert volume.filesystem_of(folder, _NETWORK) == kind
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc/mounts")
+def test_project_on_a_network_share_warns_and_uses_no_log(
+    project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert project.warning == ""
+    project.close()
+    mounts = tmp_path / "mounts"
+    mounts.write_text(f"server:/pool {os.path.realpath(tmp_path)} nfs4 rw 0 0\n")
+    monkeypatch.setattr(volume, "_MOUNTS", mounts)
+    with Project.open(project.folder) as shared:
+        assert "nfs4" in shared.warning
+        commit(shared, 1, noise(1))
+        assert not list(shared.folder.glob("*-wal"))
+    monkeypatch.undo()
+    with Project.open(project.folder) as local:
+        np.testing.assert_array_equal(local.label_mask(1), noise(1))
 
 
 # A new catalogue

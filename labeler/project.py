@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import tempfile
 from collections.abc import Sequence
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 from labeler import layout, projectfile, schema
 from labeler.catalogue import Catalogue
 from labeler.database import Database, Event, now
-from labeler.errors import ImageError, ProjectError, SettingsError, StorageError
+from labeler.errors import ImageError, MaskError, ProjectError, SettingsError, StorageError
 from labeler.files import remove_staged
 from labeler.journal import Journal
 from labeler.ledger import Ledger, RoundRecord
@@ -183,8 +184,9 @@ class Project:
         """A kill between the row of a label and the end of its journal leaves a draft of what is committed."""
         label = self._ledger.label(image_id)
         draft = None if label is None else Journal.replay(self.journal_path(image_id))
-        if draft is not None and np.array_equal(draft.mask(), self.label_mask(image_id)):
-            self.journal_path(image_id).unlink()
+        with contextlib.suppress(MaskError):  # of a damaged label: then the draft is all there is
+            if draft is not None and np.array_equal(draft.mask(), self.label_mask(image_id)):
+                self.journal_path(image_id).unlink()
 
     def save_settings(self, settings: Settings) -> None:
         """Keep settings; SettingsError where a class that labels use would be lost or get another number."""

@@ -226,6 +226,20 @@ def test_committed_draft_is_not_offered_again(project: Project) -> None:
         assert again.drafts() == [2]
 
 
+def test_draft_stays_where_its_committed_mask_is_damaged(project: Project) -> None:
+    base = np.zeros((HEIGHT, WIDTH), np.uint8)
+    patch = MaskEditor(base).replace(noise(1), "polygon")
+    assert patch is not None
+    journal = Journal.start(project.journal_path(1), base)
+    journal.append(patch)
+    journal.close()
+    damage(commit(project, 1, noise(1)).mask_path, "cut")
+    project.close()
+    with Project.open(project.folder) as again:
+        assert again.drafts() == [1]
+        assert again.image(1).state is ImageState.QUEUED
+
+
 def test_threshold_killed_between_file_and_rows_is_followed(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     record = PredictionRecord(1, 1, 0.5, 0.5, 0.5, 0.1, "00" * 32)
     project.record_predictions([record], threshold=project.settings.threshold)

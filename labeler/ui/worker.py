@@ -304,13 +304,17 @@ class Load(IntEnum):
 
 @dataclass(frozen=True)
 class LoadRequest:
-    """One image to decode; ``sha256`` refuses a file that has changed, ``side`` is of a thumbnail."""
+    """One image to decode; ``sha256`` refuses a file that has changed, ``side`` is of a thumbnail.
+
+    ``opening`` tells the requests of one opened project from those of the one before.
+    """
 
     image_id: int
     kind: Load
     path: Path
     sha256: str | None = None
     side: int = 0
+    opening: int = 0
 
 
 class ImageLoader(Worker):
@@ -324,8 +328,9 @@ class ImageLoader(Worker):
         self._waiting = waiting
         self._requests: OrderedDict[tuple[Load, int], LoadRequest] = OrderedDict()
 
-    def request(self, wanted: LoadRequest) -> None:
-        """Decode this; a newer SHOW or AHEAD replaces the one that waits, the oldest thumbnails are forgotten."""
+    def request(self, wanted: LoadRequest) -> list[LoadRequest]:
+        """Decode this; a newer SHOW or AHEAD replaces the one that waits. Returns the oldest thumbnails, given up."""
+        dropped = []
         with self._changed:
             if wanted.kind is not Load.THUMBNAIL:
                 for key in [key for key in self._requests if key[0] is wanted.kind]:
@@ -333,9 +338,11 @@ class ImageLoader(Worker):
             self._requests[wanted.kind, wanted.image_id] = wanted
             self._requests.move_to_end((wanted.kind, wanted.image_id))
             while len(self._requests) > self._waiting:
-                del self._requests[next(key for key in self._requests if key[0] is Load.THUMBNAIL)]
+                oldest = next(key for key in self._requests if key[0] is Load.THUMBNAIL)
+                dropped.append(self._requests.pop(oldest))
             self._changed.notify_all()
         self.launch()
+        return dropped
 
     def forget(self) -> None:
         """Drop every request that waits."""

@@ -1,0 +1,319 @@
+"""The open project and everything that works on it: the parts of a session, and how their news travel."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from PySide6.QtCore import QObject, QTimer, Slot
+
+from labeler.editing import MaskEditor
+from labeler.errors import LabelerError
+from labeler.project import Project
+from labeler.records import ImageRecord, Mask, Progress
+from labeler.ui.announcer import Announcer, log
+from labeler.ui.desk import Desk
+from labeler.ui.engine import Engine
+from labeler.ui.exporting import Exporting
+from labeler.ui.intake import Intake
+from labeler.ui.pictures import Pictures
+from labeler.ui.predicting import Predicting
+from labeler.ui.rounds import Rounds
+from labeler.ui.starting import Starting, Survey
+from labeler.ui.status import News, SessionStatus, saved_text
+from labeler.ui.threshold import ThresholdHistory
+from labeler.ui.worker import Lane
+
+if TYPE_CHECKING:
+    from labeler.loop import Loop
+    from labeler.ui.plots import Curves
+
+_TICK_MS = 1000
+_SEEN = 1000  # images on the way back
+
+
+class Bench(Announcer):
+    """Owns the project, the loop and the threads; the intents of a person are added by ``Session``."""
+
+    def __init__(self, engine: Engine | None = None, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        engine = engine or Engine()
+        self._lane = Lane(self)
+        self._starting, self._survey = Starting(self._lane, engine, self), Survey(self)
+        self._pictures, self._intake, self._exporting = Pictures(self), Intake(self), Exporting(self)
+        self._desk = Desk(self._pictures, self)
+        self._predicting = Predicting(self._lane, engine, self)
+        self._rounds = Rounds(self._lane, engine, self)
+        self._news = News(self)
+        self._threshold = ThresholdHistory()
+        self._project: Project | None = None
+        self._loop: Loop | None = None
+        self._seen: list[int] = []  # images shown, for the way back
+        self._tick = QTimer(self, interval=_TICK_MS)
+        self._relay()
+        self._listen()
+
+    def _relay(self) -> None:
+        desk, rounds = self._desk, self._rounds
+        for signal, news in (
+            (desk.current_changed, self.current_changed),
+            (desk.image_loaded, self.image_loaded),
+            (desk.mask_changed, self.mask_changed),
+            (desk.prediction_changed, self.prediction_changed),
+            (desk.drafted, self.drafted),
+            (desk.message, self.message),
+            (rounds.started, self.round_started),
+            (rounds.progressed, self.round_progressed),
+            (rounds.ended, self.round_ended),
+            (self._pictures.thumbnail_ready, self.thumbnail_ready),
+            (self._survey.surveyed, self.surveyed),
+        ):
+            signal.connect(news)
+
+    def _listen(self) -> None:
+        self._starting.waiting.connect(self._tell_waiting)
+        self._starting.failed.connect(self._blame_engine)
+        self._survey.failed.connect(self._blame_source)
+        self._desk.failed.connect(self._blame)
+        self._desk.edited.connect(self._note_edit)
+        self._desk.current_changed.connect(self._predict_shown)
+        self._desk.image_loaded.connect(self._prepare_next)
+        self._rounds.started.connect(self._tell_status)
+        self._rounds.ended.connect(self._tell_status)
+        self._rounds.published.connect(self._adopt_champion)
+        self._rounds.refused.connect(self._blame_round)
+        self._predicting.predicted.connect(self._note_predictions)
+        self._predicting.failed.connect(self._blame_model)
+        self._predicting.fell_back.connect(self._tell_fallback)
+        self._intake.added.connect(self._note_images)
+        self._intake.said.connect(self._tell_status)
+        self._intake.failed.connect(self._blame_source)
+        self._intake.noticed.connect(self.message)
+        self._exporting.progressed.connect(self._tell_export)
+        self._exporting.ended.connect(self._end_export)
+        self._exporting.failed.connect(self._fail_export)
+        self._news.told.connect(self._tell)
+        self._tick.timeout.connect(self._tell_status)
+
+    # The project
+
+    def _open(self, make: Callable[[], Project], model: Path | None) -> None:
+        from labeler.loop import Loop  # imports torch: by now the lane has done so
+
+        self.close_project()
+        try:
+            project = make()
+        except LabelerError as error:
+            self._blame(self.tr("The project cannot be opened"), error)
+            return
+        self._project, self._loop = project, Loop(project)
+        if model is not None and project.champion() is None:
+            with self._blaming(self.tr("The model cannot be used; the project starts without one")):
+                self._loop.adopt_model(model)
+        self._pictures.open(project)
+        self._desk.open(self._loop)
+        self.opened.emit()
+        if drafts := project.drafts():
+            self.show_image(drafts[0])
+            self.message.emit(self.tr("Your drawings that were not accepted yet are back: {}").format(len(drafts)))
+        self._news.note(None)
+        self._news.tell()
+        self._tick.start()
+        self._rounds.open(self._loop)
+        self._predicting.open(self._loop)
+        self._intake.open(project)
+
+    def close_project(self) -> None:
+        """Save, stop what runs for the project, and close it; nothing works on it any more afterwards."""
+        self._starting.forget()
+        if self._project is None:
+            return
+        self._tick.stop()
+        self._news.forget()
+        self.stop_export()
+        self._intake.close()
+        self._desk.close()
+        self._rounds.close()
+        self._predicting.close()
+        if not self._lane.drain():
+            log.error("the compute lane did not let go of %s", self._project.folder)
+        self._pictures.close()
+        self._threshold = ThresholdHistory()
+        self._seen.clear()
+        project, self._project, self._loop = self._project, None, None
+        with self._blaming(self.tr("The project was not closed properly")):
+            project.close()
+        self.current_changed.emit(-1)
+        self.closed.emit()
+
+    def shut_down(self) -> bool:
+        """Close everything and end every thread; False if one does not end."""
+        self.close_project()
+        self._survey.stop()
+        return all([self._lane.shut_down(), self._survey.shut_down(), self._pictures.shut_down()])
+
+    # The image shown
+
+    def show_image(self, image_id: int) -> None:
+        """Put an image in front of the person; what is drawn on the one shown is kept."""
+        if self._loop is None or image_id == self.current:
+            return
+        if self.current >= 0:
+            self._seen = [*self._seen[-_SEEN:], self.current]
+        self._desk.show(image_id)
+
+    def _following(self, image_id: int) -> int:
+        """The image after ``image_id`` in the order of the queue, around its end; -1 for none."""
+        if self._loop is None:
+            return -1
+        waiting = [record.image_id for record in self._loop.queue()]
+        after = waiting.index(image_id) + 1 if image_id in waiting else 0
+        return next((other for other in waiting[after:] + waiting[:after] if other != image_id), -1)
+
+    @Slot()
+    def _prepare_next(self) -> None:
+        following = self._following(self.current)
+        if following >= 0:
+            self._pictures.prefetch(following)
+        self._tell_status()
+
+    @Slot(int)
+    def _predict_shown(self, image_id: int) -> None:
+        if image_id >= 0:
+            self._predicting.predict_front(image_id)
+
+    @Slot()
+    def _note_edit(self) -> None:
+        self._threshold.note_stroke()
+        self._tell_status()
+
+    # News
+
+    def _note_gate(self) -> None:
+        self._news.note(None)
+        self._rounds.consider()
+        self._tell_status()
+
+    @Slot()
+    def _adopt_champion(self) -> None:
+        self._news.note(None)
+        self._predicting.start_over()
+        self._predict_shown(self.current)
+        self._tell_status()
+
+    @Slot(int)
+    def _tell_fallback(self, version: int) -> None:
+        self.message.emit(self.tr("Model v{} is in use again.").format(version))
+        self._adopt_champion()
+
+    def stop_export(self) -> None:
+        """Give the export up; what it has written is removed."""
+        if self._exporting.is_running:
+            self._exporting.stop()
+            self.long_work.emit("", 0, -1)
+
+    @Slot(object)
+    def _tell_export(self, progress: Progress) -> None:
+        self.long_work.emit(self.tr("Exporting"), progress.done, progress.total)
+
+    @Slot(object)
+    def _end_export(self, manifest: object) -> None:
+        self.long_work.emit("", 0, -1)
+        self.exported.emit(manifest)
+
+    @Slot(object)
+    def _fail_export(self, error: Exception) -> None:
+        self.long_work.emit("", 0, -1)
+        self._blame(self.tr("Nothing was exported"), error)
+
+    @Slot(object)
+    def _note_images(self, added: set[int]) -> None:
+        self._news.note(added)
+        self._predicting.pump()
+
+    @Slot(object)
+    def _note_predictions(self, image_ids: set[int]) -> None:
+        self._news.note(image_ids)
+        if self.current in image_ids:
+            self._desk.take_prediction()
+
+    @Slot(object)
+    def _tell(self, changed: set[int] | None) -> None:
+        self.images_changed.emit(changed)
+        self.queue_changed.emit()
+        self._tell_status()
+        if self.current < 0 and (waiting := self._following(-1)) >= 0:
+            self.show_image(waiting)
+        self._rounds.consider()
+
+    @Slot()
+    def _tell_status(self) -> None:
+        status = self.status()
+        if status is not None:
+            self.status_changed.emit(status)
+
+    # Reading
+
+    @property
+    def project(self) -> Project | None:
+        """The open project."""
+        return self._project
+
+    @property
+    def loop(self) -> Loop | None:
+        """The loop of the open project."""
+        return self._loop
+
+    @property
+    def current(self) -> int:
+        """The image in front of the person, -1 for none."""
+        return self._desk.current
+
+    @property
+    def editor(self) -> MaskEditor | None:
+        """The mask being edited."""
+        return self._desk.editor
+
+    def prediction(self) -> Mask | None:
+        """The prediction of the image shown, to compare with."""
+        return self._desk.prediction()
+
+    def record(self, image_id: int) -> ImageRecord:
+        """One image of the open project."""
+        assert self._project is not None
+        return self._project.image(image_id)
+
+    def records(self) -> list[ImageRecord]:
+        """All images of the open project, none without one."""
+        return [] if self._project is None else self._project.images()
+
+    def curves(self) -> Curves:
+        """The series of the Progress panel."""
+        from labeler.ui import series  # imports the plots, which the start page does not need
+
+        assert self._project is not None
+        return series.curves_of(self._project)
+
+    def status(self) -> SessionStatus | None:
+        """What ``status_changed`` tells; None without a project."""
+        if self._loop is None:
+            return None
+        editor = self._desk.editor
+        return SessionStatus(
+            loop=self._loop.status(),
+            stream=self._intake.text,
+            round=self._rounds.text(),
+            saved=saved_text(self._desk.saved_at, len(self._desk.unsaved)),
+            is_training=self._rounds.is_running,
+            is_paused=self._rounds.is_paused,
+            is_predicting=self._predicting.is_running,
+            can_undo=self._threshold.is_last or (editor is not None and editor.can_undo),
+            can_redo=editor is not None and editor.can_redo,
+            can_undo_threshold=self._threshold.can_undo,
+        )
+
+    @property
+    def can_undo_threshold(self) -> bool:
+        """Whether the threshold was changed since the project was opened."""
+        return self._threshold.can_undo

@@ -1,0 +1,224 @@
+"""The only translator between core and signals: intents in, news out. Lives on the main thread, owns the project."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from labeler.editing import MaskEditor, Patch
+from labeler.errors import LabelerError
+from labeler.files import shipped
+from labeler.project import Project
+from labeler.settings import Settings
+from labeler.ui import opening
+from labeler.ui.bench import Bench
+
+if TYPE_CHECKING:
+    from labeler.loop import Loop
+
+
+class Session(Bench):
+    """One window's work on one project at a time: what a person can ask for."""
+
+    # Opening and closing
+
+    def warm_up(self) -> None:
+        """Import what computes, on the lane; the program calls it once its window is visible."""
+        self._starting.warm_up()
+
+    def survey(self, folder: Path) -> None:
+        """Look through a folder without writing anything; ``surveyed`` follows."""
+        self._survey.start(folder)
+
+    def open_project(self, folder: Path) -> None:
+        """Open a project; ``opened`` or ``failed`` follows."""
+        self._open_when_ready(lambda: Project.open(folder))
+
+    def open_images(self, folder: Path | str, project_folder: Path | None = None, model: Path | None = None) -> None:
+        """Work on a folder of images (or another source): in its project, which is made if there is none."""
+        self._open_when_ready(lambda: opening.of_images(folder, project_folder), model)
+
+    def open_sample(self) -> None:
+        """Work on the sample: generated ships and the shipped net, in a project of the person's own."""
+        make = partial(opening.open_or_create, opening.sample_folder(), opening.SAMPLE_SOURCES)
+        self._open_when_ready(make, shipped(opening.SAMPLE_MODEL))
+
+    def _open_when_ready(self, make: Callable[[], Project], model: Path | None = None) -> None:
+        self._survey.stop()
+        self._starting.when_ready(lambda: self._open(make, model))
+
+    # The image in front of the person
+
+    def show_next(self) -> None:
+        """The image after this one in the queue; no decision is made on this one."""
+        following = self._following(self.current)
+        if following >= 0:
+            self.show_image(following)
+        elif self.current < 0 or self._loop is None:
+            return
+        else:
+            self.message.emit(self.tr("No other image waits for you."))
+
+    def show_previous(self) -> None:
+        """The image that was shown before this one."""
+        if self._seen:
+            self._desk.show(self._seen.pop())
+
+    def keep_patch(self, patch: Patch) -> None:
+        """The canvas has finished an edit: write it to the journal."""
+        self._desk.keep(patch)
+
+    def fill_holes(self) -> None:
+        """Fill background that is enclosed by foreground."""
+        self._edit(lambda editor: editor.fill_holes())
+
+    def remove_specks(self, smaller_than: int) -> None:
+        """Clear connected parts of fewer pixels."""
+        self._edit(lambda editor: editor.remove_specks(smaller_than))
+
+    def invert(self) -> None:
+        """Swap background and foreground."""
+        self._edit(lambda editor: editor.invert())
+
+    def revert(self) -> None:
+        """Make the mask the prediction again."""
+        prediction = self.prediction()
+        if prediction is not None:
+            self._edit(lambda editor: editor.replace(prediction, "revert"))
+
+    def _edit(self, make: Callable[[MaskEditor], Patch | None]) -> None:
+        if self._desk.editor is not None:
+            self._desk.finish_stroke()
+            self._desk.apply(make(self._desk.editor))
+
+    def undo(self) -> None:
+        """Take back what was done last: a stroke on this image, or a change of the threshold with no stroke since."""
+        if self._threshold.is_last:
+            self.undo_threshold()
+        else:
+            self._desk.undo()
+
+    def redo(self) -> None:
+        """Do the last undone edit of this image again."""
+        self._desk.redo()
+
+    def save_now(self) -> None:
+        """Write what is not written yet; everything finished is written already."""
+        with self._blaming(self.tr("Not saved: the drawing is kept in memory")):
+            self._desk.finish_stroke()
+            self._desk.save_now()
+        self._tell_status()
+
+    # Decisions
+
+    def commit(self) -> None:
+        """Make the mask of this image final and show the next one of the queue."""
+        if self._desk.editor is None:
+            return
+        image_id, following = self.current, self._following(self.current)
+        try:
+            self._desk.commit()
+        except LabelerError as error:
+            self._blame(self.tr("Not saved: the drawing is kept"), error)
+            return
+        self.committed.emit(image_id)
+        self._rounds.note_label()
+        self._go_on(image_id, following)
+
+    def skip(self) -> None:
+        """Put this image behind the others of the queue and show the next one."""
+        self._decide(lambda loop, image_id: loop.skip(image_id))
+
+    def exclude(self) -> None:
+        """Leave this image out of everything and show the next one."""
+        self._decide(lambda loop, image_id: loop.exclude(image_id))
+
+    def _decide(self, act: Callable[[Loop, int], None]) -> None:
+        if self._loop is None or self.current < 0:
+            return
+        image_id, following = self.current, self._following(self.current)
+        with self._blaming(self.tr("Not saved")):
+            act(self._loop, image_id)
+            self._go_on(image_id, following)
+
+    def _go_on(self, image_id: int, following: int) -> None:
+        self._news.note({image_id})
+        if following >= 0:
+            self.show_image(following)
+        else:
+            self._seen.append(image_id)
+            self._desk.show(-1)
+
+    def restore(self, image_id: int) -> None:
+        """Bring an excluded image back."""
+        if self._loop is not None:
+            with self._blaming(self.tr("Not saved")):
+                self._loop.restore(image_id)
+                self._news.note({image_id})
+                self._predicting.pump()
+                self._predict_shown(self.current)
+
+    # The gate
+
+    def set_threshold(self, threshold: float) -> None:
+        """Accept from this confidence on; everything that no person decided on is gated again at once."""
+        if self._loop is None or threshold == self._loop.project.settings.threshold:
+            return
+        before = self._loop.project.settings.threshold
+        with self._blaming(self.tr("The threshold stays as it was")):
+            self._loop.set_threshold(threshold)
+            self._threshold.note_change(before)
+            self._note_gate()
+
+    def undo_threshold(self) -> None:
+        """Take the last change of the threshold back."""
+        before = self._threshold.back()
+        if self._loop is not None and before is not None:
+            with self._blaming(self.tr("The threshold stays as it was")):
+                self._loop.set_threshold(before)
+                self._note_gate()
+
+    # Rounds and models
+
+    def start_round(self) -> None:
+        """Train on all labels now."""
+        self._rounds.start()
+
+    def pause_round(self, paused: bool) -> None:
+        """Hold the round that runs, or let it go on."""
+        self._rounds.pause(paused)
+        self._tell_status()
+
+    def stop_round(self) -> None:
+        """Give the round that runs up; the model in use stays."""
+        self._rounds.stop()
+
+    def rollback(self, version: int) -> None:
+        """Use another model version; queue and pool are predicted again."""
+        if self._loop is not None:
+            with self._blaming(self.tr("The model in use stays")):
+                self._loop.rollback(version)
+                self._adopt_champion()
+
+    # Settings and export
+
+    def save_settings(self, settings: Settings) -> None:
+        """Keep these settings of the project."""
+        if self._project is not None:
+            with self._blaming(self.tr("The settings stay as they were")):
+                self._project.save_settings(settings)
+                self._note_gate()
+
+    def export(self, out: Path, format: str) -> None:
+        """Export all masks in a format; ``exported`` or ``failed`` follows."""
+        from labeler.formats import export  # its libraries are needed only now
+
+        if self._project is not None:
+            self._exporting.start(export(self._project, out, format=format))
+            self.long_work.emit(self.tr("Exporting"), 0, 0)
+
+    def request_thumbnail(self, image_id: int) -> None:
+        """``thumbnail_ready`` follows."""
+        self._pictures.request_thumbnail(image_id)

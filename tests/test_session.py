@@ -1,0 +1,518 @@
+"""The session: what a person asks for, what is told, what ends up in the project."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from pytestqt.qtbot import QtBot
+from sessions import SIDE, FakeEngine, make_images
+
+from labeler.project import Project
+from labeler.records import ImageState, LabelOrigin
+from labeler.settings import Settings
+from labeler.ui.session import Session
+from labeler.ui.worker import running
+
+Start = Callable[..., Session]
+
+
+@pytest.fixture(autouse=True)
+def _no_thread_left() -> Iterator[None]:
+    yield
+    left = running()
+    for worker in left:
+        worker.shut_down()
+    assert not left, f"threads left alive: {left}"
+
+
+@pytest.fixture
+def engine() -> FakeEngine:
+    return FakeEngine()
+
+
+@pytest.fixture
+def session(engine: FakeEngine, qtbot: QtBot) -> Iterator[Session]:
+    session = Session(engine)
+    session.failures = []  # type: ignore[attr-defined]
+    session.failed.connect(lambda title, sentence: session.failures.append((title, sentence)))  # type: ignore[attr-defined]
+    yield session
+    engine.gate.set()
+    assert session.shut_down()
+
+
+def until(qtbot: QtBot, holds: Callable[[], bool]) -> None:
+    qtbot.waitUntil(holds, timeout=5000)
+
+
+def start(session: Session, qtbot: QtBot, tmp_path: Path, count: int = 6, **settings: object) -> Path:
+    """A project over ``count`` images, opened, with the first image on the desk."""
+    values: dict[str, object] = {"first_labels": 3, "holdout_every": 3, "debounce_s": 0, "retrain_labels": 2}
+    folder = make_images(tmp_path / "images", count)
+    project = tmp_path / "project"
+    Project.create(project, settings=Settings(**(values | settings)), sources=[str(folder)]).close()
+    session.open_project(project)
+    until(qtbot, lambda: session.editor is not None and len(session.records()) == count)
+    return project
+
+
+def paint(session: Session, *, value: int = 1, at: float = 20.0) -> None:
+    """A stroke, as the canvas makes it."""
+    assert session.editor is not None
+    session.editor.begin_stroke(value=value, diameter=6)
+    session.editor.extend_stroke([(at, at), (at + 10, at)])
+    patch = session.editor.end_stroke()
+    assert patch is not None
+    session.keep_patch(patch)
+
+
+def label(session: Session, qtbot: QtBot, count: int) -> list[int]:
+    """Paint and accept ``count`` images; their ids."""
+    done = []
+    for _ in range(count):
+        until(qtbot, lambda: session.editor is not None)
+        done.append(session.current)
+        paint(session)
+        session.commit()
+    return done
+
+
+def champion(session: Session) -> int | None:
+    assert session.project is not None
+    found = session.project.champion()
+    return None if found is None else found.version
+
+
+def test_images_of_a_folder_arrive_and_the_first_is_shown(session: Session, qtbot: QtBot, tmp_path: Path) -> None:
+    start(session, qtbot, tmp_path)
+    assert {record.state for record in session.records()} == {ImageState.POOL}
+    assert session.editor is not None
+    assert session.editor.mask.shape == (SIDE, SIDE)
+    status = session.status()
+    assert status is not None
+    assert status.loop.counts.streamed == 6
+
+
+def test_an_image_that_appears_later_is_found(session: Session, qtbot: QtBot, tmp_path: Path) -> None:
+    start(session, qtbot, tmp_path, 2)
+    make_images(tmp_path / "images", 1, first=50)
+    until(qtbot, lambda: len(session.records()) == 3)
+
+
+def test_open_images_keeps_the_project_out_of_the_image_folder(session: Session, qtbot: QtBot, tmp_path: Path) -> None:
+    folder = make_images(tmp_path / "images", 2)
+    before = sorted(tmp_path.rglob("images/*"))
+    with qtbot.waitSignal(session.opened):
+        session.open_images(folder)
+    assert session.project is not None
+    assert not session.project.folder.is_relative_to(folder)
+    assert "projects" in session.project.folder.parts
+    first = session.project.folder
+    until(qtbot, lambda: session.editor is not None)
+    with qtbot.waitSignal(session.opened):
+        session.open_images(folder)
+    assert session.project.folder == first
+    assert sorted(tmp_path.rglob("images/*")) == before
+
+
+def test_a_project_inside_the_image_folder_is_refused(session: Session, qtbot: QtBot, tmp_path: Path) -> None:
+    folder = make_images(tmp_path / "images", 2)
+    with qtbot.waitSignal(session.failed) as blocker:
+        session.open_images(folder, folder / "project")
+    assert blocker.args is not None
+    assert "nothing is ever written" in blocker.args[1]
+    assert not (folder / "project").exists()
+
+
+def test_what_is_no_project_is_told_and_nothing_is_open(session: Session, qtbot: QtBot, tmp_path: Path) -> None:
+    with qtbot.waitSignal(session.failed):
+        session.open_project(tmp_path)
+    assert session.project is None
+    assert session.records() == []
+
+
+def test_a_stroke_is_in_the_journal_before_the_next_one(session: Session, qtbot: QtBot, tmp_path: Path) -> None:
+    start(session, qtbot, tmp_path)
+    assert session.project is not None
+    assert session.project.drafts() == []
+    with qtbot.waitSignal(session.drafted) as blocker:
+        paint(session)
+    assert blocker.args == [session.current, True]
+    assert session.project.drafts() == [session.current]
+
+
+def test_a_draft_and_its_undo_survive_a_look_at_another_image(session: Session, qtbot: QtBot, tmp_path: Path) -> None:
+    start(session, qtbot, tmp_path)
+    first = session.current
+    paint(session)
+    paint(session, at=5)
+    session.undo()
+    assert session.editor is not None
+    drawn = session.editor.mask.copy()
+    session.show_next()
+    until(qtbot, lambda: session.editor is not None)
+    assert session.current != first
+    assert not session.editor.mask.any()
+    session.show_previous()
+    until(qtbot, lambda: session.editor is not None)
+    assert session.current == first
+    assert np.array_equal(session.editor.mask, drawn)
+    assert session.editor.can_redo
+    session.undo()
+    assert not session.editor.mask.any()
+
+
+def test_an_image_changed_in_mid_stroke_keeps_the_stroke(session: Session, qtbot: QtBot, tmp_path: Path) -> None:
+    start(session, qtbot, tmp_path)
+    first = session.current
+    assert session.editor is not None
+    session.editor.begin_stroke(value=1, diameter=6)
+    session.editor.extend_stroke([(20, 20)])
+    session.show_next()
+    until(qtbot, lambda: session.editor is not None)
+    session.show_previous()
+    until(qtbot, lambda: session.editor is not None)
+    assert session.current == first
+    assert session.editor.mask.any()
+
+
+def test_a_draft_that_was_undone_is_none(session: Session, qtbot: QtBot, tmp_path: Path) -> None:
+    start(session, qtbot, tmp_path)
+    paint(session)
+    with qtbot.waitSignal(session.drafted) as blocker:
+        session.undo()
+    assert blocker.args == [session.current, False]
+    session.show_next()
+    assert session.project is not None
+    assert session.project.drafts() == []
+
+
+def test_accept_saves_the_mask_drops_the_journal_and_goes_on(session: Session, qtbot: QtBot, tmp_path: Path) -> None:
+    start(session, qtbot, tmp_path)
+    first = session.current
+    paint(session)
+    assert session.editor is not None
+    drawn = session.editor.mask.copy()
+    with qtbot.waitSignal(session.committed) as blocker:
+        session.commit()
+    assert blocker.args == [first]
+    assert session.project is not None
+    assert np.array_equal(session.project.label_mask(first), drawn)
+    assert session.project.drafts() == []
+    until(qtbot, lambda: session.editor is not None)
+    assert session.current != first
+
+
+def test_an_accepted_image_can_be_opened_and_changed_again(session: Session, qtbot: QtBot, tmp_path: Path) -> None:
+    start(session, qtbot, tmp_path, first_labels=100)
+    first = label(session, qtbot, 1)[0]
+    session.show_image(first)
+    until(qtbot, lambda: session.editor is not None)
+    assert session.editor is not None
+    assert session.editor.mask.any()
+    paint(session, at=5)
+    session.commit()
+    assert session.project is not None
+    assert session.project.labels()[0].revision == 2
+
+
+def test_next_walks_the_whole_queue_without_a_decision(session: Session, qtbot: QtBot, tmp_path: Path) -> None:
+    start(session, qtbot, tmp_path, 4)
+    seen = [session.current]
+    for _ in range(3):
+        session.show_next()
+        seen.append(session.current)
+    assert len(set(seen)) == 4
+    session.show_next()
+    assert session.current == seen[0]
+
+
+def test_skip_and_exclude_go_on_and_restore_brings_back(session: Session, qtbot: QtBot, tmp_path: Path) -> None:
+    start(session, qtbot, tmp_path, 3)
+    first = session.current
+    session.skip()
+    second = session.current
+    assert second != first
+    session.exclude()
+    assert session.record(first).skips == 1
+    assert session.record(second).state is ImageState.EXCLUDED
+    session.restore(second)
+    assert session.record(second).state is ImageState.POOL
+
+
+def test_the_last_image_of_the_queue_leaves_an_empty_desk(session: Session, qtbot: QtBot, tmp_path: Path) -> None:
+    start(session, qtbot, tmp_path, 1)
+    with qtbot.waitSignal(session.current_changed) as blocker:
+        session.exclude()
+    assert blocker.args == [-1]
+    assert session.editor is None
+    session.commit()
+    session.undo()
+    session.fill_holes()  # nothing to act on, and no error
+
+
+def test_edits_at_once_are_journalled_and_shown(session: Session, qtbot: QtBot, tmp_path: Path) -> None:
+    start(session, qtbot, tmp_path)
+    with qtbot.waitSignal(session.mask_changed):
+        session.invert()
+    assert session.editor is not None
+    assert session.editor.mask.all()
+    assert session.project is not None
+    assert session.project.drafts() == [session.current]
+    session.undo()
+    assert not session.editor.mask.any()
+
+
+def test_cold_start_trains_by_itself_and_publishes(
+    session: Session, engine: FakeEngine, qtbot: QtBot, tmp_path: Path
+) -> None:
+    start(session, qtbot, tmp_path, 12, threshold=0.55)
+    with qtbot.waitSignals([session.round_started, session.round_progressed, session.round_ended]):
+        label(session, qtbot, 3)
+    assert champion(session) == 1
+    assert len(engine.rounds) == 1
+    assert len(engine.rounds[0].core) == 2
+    until(qtbot, lambda: session.project is not None and session.project.counts().pool == 0)
+    counts = session.project.counts() if session.project else None
+    assert counts is not None
+    assert counts.accepted > 0
+    assert counts.queued > 0
+
+
+def test_an_untouched_mask_follows_the_prediction_that_arrives(session: Session, qtbot: QtBot, tmp_path: Path) -> None:
+    start(session, qtbot, tmp_path, 8)
+    with qtbot.waitSignal(session.prediction_changed, timeout=5000):
+        label(session, qtbot, 3)
+        until(qtbot, lambda: session.editor is not None)
+        assert session.editor is not None
+        assert not session.editor.mask.any()
+    assert session.editor.mask.any()
+    assert session.prediction() is not None
+    assert not session.editor.is_changed
+    shown = session.current
+    session.commit()
+    assert session.record(shown).origin is LabelOrigin.LOOKED
+
+
+def test_a_drafted_mask_stays_when_a_prediction_arrives(
+    session: Session, engine: FakeEngine, qtbot: QtBot, tmp_path: Path
+) -> None:
+    start(session, qtbot, tmp_path, 8)
+    engine.gate.clear()
+    label(session, qtbot, 3)
+    until(qtbot, lambda: session.editor is not None)
+    paint(session, at=30)
+    assert session.editor is not None
+    drawn = session.editor.mask.copy()
+    with qtbot.waitSignal(session.prediction_changed, timeout=5000):
+        engine.gate.set()
+    assert np.array_equal(session.editor.mask, drawn)
+    session.revert()
+    prediction = session.prediction()
+    assert prediction is not None
+    assert np.array_equal(session.editor.mask, prediction)
+
+
+def test_a_worse_challenger_is_not_published(
+    session: Session, engine: FakeEngine, qtbot: QtBot, tmp_path: Path
+) -> None:
+    start(session, qtbot, tmp_path, 12, threshold=1.0)
+    with qtbot.waitSignal(session.round_ended):
+        label(session, qtbot, 3)
+    engine.holdout_iou = 0.3
+    with qtbot.waitSignal(session.round_ended) as blocker:
+        label(session, qtbot, 3)
+    assert blocker.args is not None
+    assert not blocker.args[0].published
+    assert champion(session) == 1
+
+
+def test_a_round_that_fails_is_told_and_the_champion_stays(
+    session: Session, engine: FakeEngine, qtbot: QtBot, tmp_path: Path
+) -> None:
+    start(session, qtbot, tmp_path, 12, threshold=1.0)
+    with qtbot.waitSignal(session.round_ended):
+        label(session, qtbot, 3)
+    engine.train_error = MemoryError("no memory for it")
+    with qtbot.waitSignals([session.round_ended, session.failed, session.crashed]):
+        label(session, qtbot, 3)
+    assert champion(session) == 1
+    assert session.project is not None
+    assert "no memory" in session.project.rounds()[-1].reason
+    engine.train_error = None
+    with qtbot.waitSignal(session.round_ended) as blocker:
+        session.start_round()
+    assert blocker.args is not None
+    assert blocker.args[0].version == 2
+
+
+def test_a_round_without_labels_is_refused_in_words(session: Session, qtbot: QtBot, tmp_path: Path) -> None:
+    start(session, qtbot, tmp_path, 2)
+    with qtbot.waitSignal(session.failed) as blocker:
+        session.start_round()
+    assert blocker.args is not None
+    assert "Label an image first" in blocker.args[1]
+
+
+def test_a_round_can_be_paused_and_stopped(session: Session, engine: FakeEngine, qtbot: QtBot, tmp_path: Path) -> None:
+    start(session, qtbot, tmp_path, 8)
+    engine.gate.clear()
+    with qtbot.waitSignal(session.round_started):
+        label(session, qtbot, 3)
+    session.pause_round(True)
+    status = session.status()
+    assert status is not None
+    assert status.is_training
+    assert status.is_paused
+    assert "paused" in status.round
+    with qtbot.waitSignal(session.round_ended) as blocker:
+        session.stop_round()
+    assert blocker.args is not None
+    assert "stopped" in blocker.args[0]
+    assert engine.closed == ["closed"]
+    assert champion(session) is None
+    engine.gate.set()
+    qtbot.wait(50)
+    assert len(engine.rounds) == 1  # it does not begin again by itself before a new label
+
+
+def test_rounds_wait_for_the_person_where_that_is_set(
+    session: Session, engine: FakeEngine, qtbot: QtBot, tmp_path: Path
+) -> None:
+    start(session, qtbot, tmp_path, 8, retrain_automatically=False)
+    label(session, qtbot, 4)
+    qtbot.wait(50)
+    assert engine.rounds == []
+    with qtbot.waitSignal(session.round_ended):
+        session.start_round()
+    assert champion(session) == 1
+
+
+def test_threshold_regates_at_once_and_can_be_undone(session: Session, qtbot: QtBot, tmp_path: Path) -> None:
+    start(session, qtbot, tmp_path, 12, threshold=1.0)
+    with qtbot.waitSignal(session.round_ended):
+        label(session, qtbot, 3)
+    assert session.project is not None
+    project = session.project
+    until(qtbot, lambda: project.counts().pool == 0)
+    assert project.counts().accepted == 0
+    with qtbot.waitSignal(session.queue_changed):
+        session.set_threshold(0.35)
+    assert project.counts().accepted > 0
+    assert session.can_undo_threshold
+    session.undo()
+    assert project.settings.threshold == 1.0
+    assert project.counts().accepted == 0
+    assert not session.can_undo_threshold
+
+
+def test_undo_means_the_stroke_when_one_came_after_the_threshold(
+    session: Session, qtbot: QtBot, tmp_path: Path
+) -> None:
+    start(session, qtbot, tmp_path)
+    session.set_threshold(0.5)
+    paint(session)
+    session.undo()
+    assert session.editor is not None
+    assert not session.editor.mask.any()
+    assert session.project is not None
+    assert session.project.settings.threshold == 0.5
+    session.undo_threshold()
+    assert session.project.settings.threshold == Settings().threshold
+
+
+def test_a_drag_of_the_threshold_is_one_step_back(session: Session, qtbot: QtBot, tmp_path: Path) -> None:
+    start(session, qtbot, tmp_path)
+    for threshold in (0.7, 0.6, 0.5):
+        session.set_threshold(threshold)
+    session.undo()
+    assert session.project is not None
+    assert session.project.settings.threshold == Settings().threshold
+
+
+def test_rollback_predicts_again_with_the_older_model(session: Session, qtbot: QtBot, tmp_path: Path) -> None:
+    start(session, qtbot, tmp_path, 12, threshold=1.0)
+    for _ in range(2):
+        with qtbot.waitSignal(session.round_ended):
+            label(session, qtbot, 3)
+    assert champion(session) == 2
+    session.rollback(1)
+    assert champion(session) == 1
+    until(
+        qtbot,
+        lambda: all(r.model_version == 1 for r in session.records() if r.state in (ImageState.POOL, ImageState.QUEUED)),
+    )
+
+
+def test_export_is_driven_between_events(session: Session, qtbot: QtBot, tmp_path: Path) -> None:
+    start(session, qtbot, tmp_path, 5, first_labels=100)
+    label(session, qtbot, 2)
+    with qtbot.waitSignal(session.exported, timeout=10000):
+        session.export(tmp_path / "out", "png")
+    assert len(list((tmp_path / "out").rglob("*.png"))) == 2
+
+
+def test_an_export_that_cannot_be_is_told(session: Session, qtbot: QtBot, tmp_path: Path) -> None:
+    start(session, qtbot, tmp_path, 2)
+    with qtbot.waitSignal(session.failed) as blocker:
+        session.export(tmp_path / "images" / "out", "png")
+    assert blocker.args is not None
+    assert blocker.args[0] == "Nothing was exported"
+
+
+def test_thumbnails_are_made_once(session: Session, qtbot: QtBot, tmp_path: Path) -> None:
+    start(session, qtbot, tmp_path, 2)
+    with qtbot.waitSignal(session.thumbnail_ready) as blocker:
+        session.request_thumbnail(session.current)
+    assert blocker.args is not None
+    with qtbot.waitSignal(session.thumbnail_ready) as again:
+        session.request_thumbnail(session.current)
+    assert again.args is not None
+    assert again.args[1] is blocker.args[1]
+
+
+def test_survey_reads_and_writes_nothing(session: Session, qtbot: QtBot, tmp_path: Path) -> None:
+    folder = make_images(tmp_path / "images", 3)
+    (folder / "broken.png").write_text("no picture")
+    with qtbot.waitSignal(session.surveyed, check_params_cb=lambda summary: summary.done) as blocker:
+        session.survey(folder)
+    assert blocker.args is not None
+    assert blocker.args[0].images == 4
+    assert len(blocker.args[0].unreadable) == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["images"]
+
+
+def test_reopening_goes_on_where_it_stopped(session: Session, qtbot: QtBot, tmp_path: Path) -> None:
+    project = start(session, qtbot, tmp_path, 5, first_labels=100)
+    label(session, qtbot, 1)
+    until(qtbot, lambda: session.editor is not None)
+    paint(session)
+    drafted = session.current
+    assert session.editor is not None
+    drawn = session.editor.mask.copy()
+    with qtbot.waitSignal(session.closed):
+        session.close_project()
+    with qtbot.waitSignal(session.message):
+        session.open_project(project)
+    until(qtbot, lambda: session.editor is not None)
+    assert session.current == drafted
+    assert np.array_equal(session.editor.mask, drawn)
+    assert session.project is not None
+    assert session.project.counts().labelled == 1
+    assert session.project.counts().streamed == 5
+
+
+def test_closing_in_mid_round_ends_it_and_frees_the_project(
+    session: Session, engine: FakeEngine, qtbot: QtBot, tmp_path: Path
+) -> None:
+    project = start(session, qtbot, tmp_path, 8)
+    engine.gate.clear()
+    with qtbot.waitSignal(session.round_progressed):
+        label(session, qtbot, 3)
+    session.close_project()
+    assert engine.closed == ["closed"]
+    with Project.open(project) as again:
+        assert again.champion() is None
+        assert "closed" in again.rounds()[-1].reason

@@ -163,7 +163,8 @@ def translated(text: str) -> str:
 def key_text(spec: ActionSpec) -> str:
     """The keys of an action as this platform writes them."""
     native = QKeySequence.SequenceFormat.NativeText
-    return ", ".join(QKeySequence(key).toString(native) for key in spec.keys)
+    # The Enter of the number pad is no news to anybody.
+    return ", ".join(QKeySequence(key).toString(native) for key in spec.keys if not key.endswith("Enter"))
 
 
 def tooltip(spec: ActionSpec, text: str = "") -> str:

@@ -6,7 +6,17 @@ import html
 
 from PySide6.QtCore import QPoint, QRect, QSize, Qt
 from PySide6.QtGui import QAction, QPainter, QPaintEvent
-from PySide6.QtWidgets import QFrame, QLabel, QLayout, QLayoutItem, QPushButton, QSizePolicy, QToolButton, QWidget
+from PySide6.QtWidgets import (
+    QFrame,
+    QLabel,
+    QLayout,
+    QLayoutItem,
+    QPushButton,
+    QSizePolicy,
+    QTabWidget,
+    QToolButton,
+    QWidget,
+)
 
 from labeler.ui.theme import dress, follow, theme
 
@@ -56,6 +66,23 @@ def tool_button(action: QAction) -> QToolButton:
     return made
 
 
+def icon_button(name: str, text: str) -> QToolButton:
+    """An icon button that is no action; ``text`` is its tooltip and accessible name."""
+    made = QToolButton()
+    made.setToolTip(text)
+    made.setAccessibleName(text)
+    dress(made, name)
+    follow(made, lambda widget: widget.setIconSize(QSize(theme.px(16), theme.px(16))))
+    return made
+
+
+def plain_tabs(tabs: QTabWidget) -> None:
+    """Tabs without a base line, which shrink their text before they hide behind arrows."""
+    tabs.tabBar().setDrawBase(False)
+    tabs.setUsesScrollButtons(False)
+    tabs.setElideMode(Qt.TextElideMode.ElideRight)
+
+
 def push_button(action: QAction, *, role: str = "") -> QPushButton:
     """A push button that follows an action: its text, icon, tooltip, and whether it is possible."""
     made = QPushButton()
@@ -64,7 +91,9 @@ def push_button(action: QAction, *, role: str = "") -> QPushButton:
         made.setProperty("role", role)
 
     def renew() -> None:
-        made.setText(f" {action.iconText()}")  # Fusion puts the icon close to the text
+        made.setText(
+            "" if made.property("compact") else f" {action.iconText()}"
+        )  # Fusion puts the icon close to the text
         made.setAccessibleName(action.text())
         made.setToolTip(action.toolTip())
         made.setEnabled(action.isEnabled())
@@ -72,7 +101,9 @@ def push_button(action: QAction, *, role: str = "") -> QPushButton:
         if role != "primary":
             made.setIcon(action.icon())
 
+    made.renew = renew  # type: ignore[attr-defined]
     renew()
+    follow(made, lambda widget: widget.setIconSize(QSize(theme.px(16), theme.px(16))))
     action.changed.connect(renew)
     made.clicked.connect(action.trigger)
     if role == "primary":

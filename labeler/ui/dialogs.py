@@ -195,7 +195,7 @@ class KeyMapDialog(QDialog):
         groups: dict[str, list[tuple[str, str]]] = {}
         for spec in ACTIONS:
             if spec.keys and not (spec.name.startswith("class_") and spec.name != "class_1"):
-                text, keys = translated(spec.text).rstrip("…"), key_text(spec)
+                text, keys = translated(spec.text).rstrip("…"), key_text(spec).replace(", ", self.tr(" or "))
                 if spec.name == "class_1":
                     text, keys = self.tr("Paint class 1 to 9"), "1 – 9"
                 groups.setdefault(spec.group, []).append((text, self.tr("hold {}").format(keys) if spec.held else keys))
@@ -204,7 +204,7 @@ class KeyMapDialog(QDialog):
         columns = QHBoxLayout(page)
         columns.setContentsMargins(XL, L, XL, L)
         columns.setSpacing(XL + L)
-        for part in (("Decide", "File", "Help"), ("Tools", "Model"), ("Mask", "View")):
+        for part in (("Decide", "File", "Help", "Model"), ("Tools", "Mask", "View")):
             column = QVBoxLayout()
             column.setSpacing(S)
             for group in part:
@@ -226,16 +226,17 @@ class KeyMapDialog(QDialog):
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(area, 1)
         layout.addLayout(foot)
-        self.resize(min(theme.px(980), 1240), min(theme.px(600), 740))
+        self.resize(min(theme.px(820), 1240), min(theme.px(660), 720))
 
     def _group(self, title: str, rows: list[tuple[str, str]]) -> QGridLayout:
         grid = QGridLayout()
         grid.setHorizontalSpacing(L)
         grid.setVerticalSpacing(XS)
         grid.setColumnStretch(0, 1)
+        grid.setColumnMinimumWidth(1, theme.px(150))
         grid.addWidget(label(title, "section"), 0, 0, 1, 2)
         for row, (text, keys) in enumerate(rows, 1):
-            grid.addWidget(label(text, wraps=True), row, 0)
+            grid.addWidget(label(text), row, 0)
             grid.addWidget(label(keys, "muted"), row, 1)
         return grid
 

@@ -25,8 +25,8 @@ from PySide6.QtWidgets import (
 )
 
 from labeler.settings import Preferences, Settings
-from labeler.ui.controls import label
-from labeler.ui.theme import L, M, S
+from labeler.ui.controls import label, plain_tabs
+from labeler.ui.theme import L, M, S, theme
 
 _WIDEST = 1_000_000_000
 
@@ -166,6 +166,7 @@ class SettingsDialog(QDialog):
         self._settings, self._preferences = settings, preferences
         self.tabs = QTabWidget()
         self.tabs.setDocumentMode(True)
+        plain_tabs(self.tabs)
         self.tabs.setAccessibleName(self.tr("Settings"))
         self.project = TableForm(settings, locked=frozenset({"classes"})) if settings is not None else None
         self.person = TableForm(preferences)
@@ -186,7 +187,7 @@ class SettingsDialog(QDialog):
         layout.setSpacing(S)
         layout.addWidget(self.tabs)
         layout.addLayout(foot)
-        self.resize(720, 600)
+        self.resize(min(theme.px(720), 1200), min(theme.px(600), 720))
 
     def accept(self) -> None:
         """Validate both tables; stay open with the reason if one is refused."""

@@ -38,6 +38,7 @@ from PySide6.QtWidgets import (
 )
 
 from labeler.records import ImageRecord, ImageState
+from labeler.ui.controls import plain_tabs
 from labeler.ui.theme import M, S, follow, state_colour, theme
 from labeler.ui.wording import percent, state_name
 
@@ -186,7 +187,7 @@ class RecordDelegate(QStyledItemDelegate):
         self._thumbnails = thumbnails
 
     def sizeHint(self, option: QStyleOptionViewItem, index: AnyIndex) -> QSize:
-        return QSize(theme.px(180), theme.px(THUMBNAIL + 12))
+        return QSize(theme.px(80), theme.px(THUMBNAIL + 12))
 
     def paint(self, painter: QPainter, option: QStyleOptionViewItem, index: AnyIndex) -> None:
         record: ImageRecord | None = index.data(RecordRole)
@@ -254,6 +255,7 @@ class RecordList(QWidget):
         self.view.setItemDelegate(RecordDelegate(thumbnails, self.view))
         self.view.setUniformItemSizes(True)
         self.view.setMouseTracking(True)
+        self.view.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.view.setVerticalScrollMode(QListView.ScrollMode.ScrollPerPixel)
         self.view.setEditTriggers(QListView.EditTrigger.NoEditTriggers)
         self.view.selectionModel().currentChanged.connect(self._choose)
@@ -305,6 +307,7 @@ class GalleryPanel(QTabWidget):
         self.queue = RecordList(RecordModel(self._records, self), self._thumbnails, self.tr("Queue"))
         self.gallery = RecordList(RecordModel(self._records, self), self._thumbnails, self.tr("All images"))
         self.setDocumentMode(True)
+        plain_tabs(self)
         self.setAccessibleName(self.tr("Images"))
         self.addTab(self.queue, "")
         self.addTab(self._gallery_page(), "")

@@ -6,9 +6,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PySide6.QtCore import QPointF, QRectF, QSize, Qt, QTimer, Signal
 from PySide6.QtGui import QColor, QKeyEvent, QMouseEvent, QPainter, QPaintEvent, QPen, QPolygonF
-from PySide6.QtWidgets import QDoubleSpinBox, QGridLayout, QLabel, QSizePolicy, QToolButton, QWidget
+from PySide6.QtWidgets import QDoubleSpinBox, QGridLayout, QSizePolicy, QWidget
 
-from labeler.ui.theme import XS, S, dress, follow, theme
+from labeler.ui.controls import icon_button, label
+from labeler.ui.theme import XS, S, follow, theme
 from labeler.ui.wording import gate_text
 
 BINS = 50
@@ -107,21 +108,16 @@ class GatePanel(QWidget):
         super().__init__(parent)
         self._confidences = np.zeros(0)
         self._wanted: float | None = None
-        self.title = QLabel(self.tr("Accept without me from"), self)
-        self.title.setProperty("role", "section")
+        self.title = label(self.tr("Accept from"), "section")
         self.figure = QDoubleSpinBox(self, decimals=4, minimum=0.0, maximum=1.0, singleStep=0.01)
         self.figure.setKeyboardTracking(False)
         self.figure.setAccessibleName(self.tr("Threshold: confidence from which a mask is accepted"))
         self.figure.setToolTip(self.tr("Threshold: confidence (predicted IoU) from which a mask is accepted"))
         self.title.setBuddy(self.figure)
-        self.undo = QToolButton(self)
-        self.undo.setAccessibleName(self.tr("Undo the change of the threshold"))
-        self.undo.setToolTip(self.tr("Undo the change of the threshold"))
-        dress(self.undo, "undo")
+        self.undo = icon_button("undo", self.tr("Undo the change of the threshold"))
         self.histogram = Histogram(self)
         self.histogram.setAccessibleName(self.tr("Histogram of confidences with the threshold; arrow keys move it"))
-        self.effect = QLabel(self)
-        self.effect.setProperty("role", "caption")
+        self.effect = label("", "caption")
         layout = QGridLayout(self)
         layout.setHorizontalSpacing(XS)
         layout.setVerticalSpacing(XS)

@@ -65,9 +65,9 @@ class Inspector(QWidget):
             name: self._fact(text)
             for name, text in (
                 ("state", self.tr("State")),
-                ("model", self.tr("Predicted by")),
-                ("soft", self.tr("Sure of its pixels")),
-                ("stability", self.tr("Steady under change")),
+                ("model", self.tr("Model")),
+                ("soft", self.tr("Soft IoU")),
+                ("stability", self.tr("Stability")),
                 ("foreground", self.tr("Covers")),
                 ("size", self.tr("Size")),
                 ("skips", self.tr("Skipped")),
@@ -82,7 +82,7 @@ class Inspector(QWidget):
         self.clear()
 
     def _fact(self, text: str) -> tuple[QWidget, QWidget]:
-        name, value = label(text, "caption"), label("", elides=True)
+        name, value = label(text, "caption"), label("", wraps=True)
         self.facts.addRow(name, value)
         return name, value
 
@@ -135,7 +135,7 @@ class Inspector(QWidget):
         self.why.setText(why_here(record, threshold))
         facts = {
             "state": state_name(record.state),
-            "model": "" if record.model_version is None else self.tr("model v{}").format(record.model_version),
+            "model": "" if record.model_version is None else self.tr("v{}").format(record.model_version),
             "soft": "" if record.soft_iou is None else f"{record.soft_iou:.3f}",
             "stability": "" if record.stability is None else f"{record.stability:.3f}",
             "foreground": "" if record.foreground is None else percent(record.foreground, digits=1),
@@ -158,7 +158,7 @@ class Inspector(QWidget):
             button.setCheckable(True)
             button.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
             # A single & would be read as the mark of a mnemonic.
-            button.setText(name.replace("&", "&&"))
+            button.setText(" " + name.replace("&", "&&"))
             button.setAccessibleName(self.tr("Class {}").format(name))
             button.setToolTip(self.tr("Paint this class ({})").format(value) if value <= 9 else "")
             button.setFocusPolicy(Qt.FocusPolicy.TabFocus)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from PySide6.QtCore import QEvent, QObject, Qt, QTimer
 from PySide6.QtGui import QGuiApplication
-from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QToolButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
-from labeler.ui.controls import label
-from labeler.ui.theme import XS, L, M, S, dress, follow, theme, tinted
+from labeler.ui.controls import icon_button, label
+from labeler.ui.theme import XS, L, M, S, follow, theme, tinted
 
 _SHOWN_MS = 5000
 
@@ -79,10 +79,7 @@ class Banner(QFrame):
             ("copy", self.tr("Copy the message"), self._copy),
             ("close", self.tr("Close the message"), self.hide),
         ):
-            made = QToolButton()
-            made.setToolTip(text)
-            made.setAccessibleName(text)
-            dress(made, name)
+            made = icon_button(name, text)
             made.clicked.connect(slot)
             layout.addWidget(made, 0, Qt.AlignmentFlag.AlignTop)
         self.hide()

@@ -205,5 +205,27 @@ class DecisionBar(QFrame):
             layout.addWidget(tool_button(actions[name]))
         self.hint = label("", "caption", elides=True)
         layout.addWidget(self.hint, 1)
-        for name, role in (("restore", ""), ("exclude", "quiet"), ("skip", ""), ("commit", "primary")):
-            layout.addWidget(push_button(actions[name], role=role))
+        self._buttons = [
+            push_button(actions[name], role=role)
+            for name, role in (("restore", ""), ("exclude", "quiet"), ("skip", ""), ("commit", "primary"))
+        ]
+        for made in self._buttons:
+            layout.addWidget(made)
+        follow(self, DecisionBar._fit)
+
+    def _fit(self) -> None:
+        """Icons only, but for the main button, where the window is too narrow for words."""
+        for compact in (False, True):
+            for made in self._buttons[:-1]:
+                made.setProperty("compact", compact)
+                made.renew()
+            if super().minimumSizeHint().width() <= self.width():
+                break
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        self._fit()
+
+    def minimumSizeHint(self) -> QSize:
+        hint = super().minimumSizeHint()
+        return QSize(theme.px(340), hint.height())

@@ -120,9 +120,9 @@ class TrainingPanel(QWidget):
         self.end(self.tr("No round runs."))
 
     def _button(self, text: str, icon: str, slot: object) -> QPushButton:
-        made = QPushButton(text)
+        made = QPushButton(f" {text}")
         made.setAccessibleName(text)
-        made.setIconSize(QSize(14, 14))
+        follow(made, lambda widget: widget.setIconSize(QSize(theme.px(14), theme.px(14))))
         dress(made, icon)
         made.clicked.connect(lambda: slot())
         return made
@@ -186,7 +186,7 @@ class TrainingPanel(QWidget):
     def _show_paused(self, paused: bool) -> None:
         self._paused = paused
         text = self.tr("Go on") if paused else self.tr("Pause")
-        self.pause.setText(text)
+        self.pause.setText(f" {text}")
         self.pause.setAccessibleName(text)
 
     def _draw(self) -> None:

@@ -49,7 +49,7 @@ QPushButton[role="entry"] { background: $surface; border: 1px solid $border; bor
 QPushButton[role="entry"]:hover { border-color: $accent; background: $hover; }
 QPushButton[role="entry"]:focus { border: 1px solid $accent; }
 
-QToolButton { background: transparent; border: 1px solid transparent; border-radius: ${p6}px; padding: ${p6}px; }
+QToolButton { background: transparent; border: 1px solid transparent; border-radius: ${p6}px; padding: ${p4}px; }
 QToolButton:hover { background: $hover; }
 QToolButton:pressed { background: $sunken; }
 QToolButton:checked { background: $accent_soft; border: 1px solid $accent; }
@@ -72,7 +72,7 @@ QTableView { gridline-color: $border; }
 
 QTabWidget::pane { border: none; border-top: 1px solid $border; }
 QTabBar { background: transparent; }
-QTabBar::tab { background: transparent; color: $muted; padding: ${p8}px ${p12}px; border: none;
+QTabBar::tab { background: transparent; color: $muted; padding: ${p8}px ${p10}px; border: none;
   border-bottom: 2px solid transparent; }
 QTabBar::tab:hover { color: $text; }
 QTabBar::tab:selected { color: $text; border-bottom: 2px solid $accent; font-weight: 600; }
@@ -92,7 +92,7 @@ QScrollBar::add-page, QScrollBar::sub-page { background: transparent; }
 QSlider::groove:horizontal { background: $border; height: ${p4}px; border-radius: 2px; }
 QSlider::sub-page:horizontal { background: $accent; border-radius: 2px; }
 QSlider::handle:horizontal { background: $surface; border: 2px solid $accent; width: ${p10}px; height: ${p10}px;
-  margin: -${p6}px 0; border-radius: ${p7}px; }
+  margin: -${p6}px 0; border-radius: ${p6}px; }
 QSlider::handle:horizontal:focus { background: $accent; }
 QProgressBar { background: $sunken; border: none; border-radius: 3px; max-height: ${p6}px; min-height: ${p6}px; }
 QProgressBar::chunk { background: $accent; border-radius: 3px; }
@@ -111,7 +111,7 @@ QMenu::item:disabled { color: $muted; }
 QMenu::separator { height: 1px; background: $border; margin: ${p4}px ${p8}px; }
 """)
 
-_LENGTHS = (4, 6, 7, 8, 10, 12, 16, 20, 24)
+_LENGTHS = (4, 6, 8, 10, 12, 16, 20, 24)
 
 
 def style_sheet(colours: Mapping[str, object], sizes: Mapping[str, int], px: Callable[[float], int]) -> str:

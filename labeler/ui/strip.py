@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from PySide6.QtCore import QSize, Qt, Signal
 from PySide6.QtGui import QColor, QPainter, QPaintEvent
-from PySide6.QtWidgets import QFrame, QHBoxLayout, QProgressBar, QSizePolicy, QToolButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QProgressBar, QSizePolicy, QVBoxLayout, QWidget
 
 from labeler.records import ImageState
-from labeler.ui.controls import FlowLayout, label
-from labeler.ui.theme import XS, L, M, S, dress, follow, state_colour, theme
+from labeler.ui.controls import FlowLayout, icon_button, label
+from labeler.ui.theme import XS, L, M, S, follow, state_colour, theme
 from labeler.ui.wording import Figures, strip_items, tr
 
 _DOTS = {
@@ -92,10 +92,7 @@ class StatusStrip(QFrame):
         self._doing = label("", "caption")
         self._bar = QProgressBar(textVisible=False)
         self._bar.setAccessibleName(self.tr("Progress of the work that runs"))
-        stop = QToolButton()
-        stop.setAccessibleName(self.tr("Stop this work"))
-        stop.setToolTip(self.tr("Stop this work"))
-        dress(stop, "close")
+        stop = icon_button("close", self.tr("Stop this work"))
         stop.clicked.connect(self.stop_requested)
         row = QHBoxLayout(self.work)
         row.setContentsMargins(M, XS, S, 0)

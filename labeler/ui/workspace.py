@@ -13,7 +13,7 @@ from PySide6.QtWidgets import QFrame, QHBoxLayout, QScrollArea, QSplitter, QTabW
 from labeler.records import Image, ImageState
 from labeler.settings import Preferences
 from labeler.ui.canvas import Canvas
-from labeler.ui.controls import label, rule
+from labeler.ui.controls import label, plain_tabs, rule
 from labeler.ui.gallery import GalleryPanel
 from labeler.ui.gate import GatePanel
 from labeler.ui.inspector import Inspector
@@ -116,6 +116,7 @@ class Workspace(QWidget):
     def _right(self) -> QWidget:
         self.tabs = QTabWidget()
         self.tabs.setDocumentMode(True)
+        plain_tabs(self.tabs)
         self.tabs.setAccessibleName(self.tr("Panels"))
         for page, title in (
             (self.inspector, self.tr("Image")),

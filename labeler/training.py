@@ -181,11 +181,18 @@ def _attempt(job: TrainingJob, core: Core, fit: _Fit, *, warm: bool) -> Generato
                 yield from trainer.check(step + 1, steps)
                 if fit.core_iou >= STOP_IOU:
                     break
+        if not_finite(fit.average):
+            return f"the weights became infinite within {fit.steps} steps"
     except (RuntimeError, MemoryError) as error:
         if not is_out_of_memory(error):
             raise
         return f"memory ran out with {fit.batch} crops a step"
     return None
+
+
+def not_finite(network: nn.Module) -> bool:
+    """True where a weight or a statistic is infinite or no number."""
+    return not all(torch.isfinite(value).all() for value in network.state_dict().values())
 
 
 class _Trainer:

@@ -40,8 +40,10 @@ def test_stepped_iou_of_an_empty_reference_is_all_or_nothing() -> None:
 
 @pytest.mark.parametrize(
     ("hit", "union", "stepped"),
-    [(44, 100, 0), (49, 100, 0), (50, 100, 0.1), (54, 100, 0.1), (55, 100, 0.2), (90, 100, 0.9), (94, 100, 0.9)]
-    + [(95, 100, 1), (100, 100, 1), (19, 20, 1), (855, 900, 1)],
+    [
+        *[(44, 100, 0), (49, 100, 0), (50, 100, 0.1), (54, 100, 0.1), (55, 100, 0.2), (90, 100, 0.9), (94, 100, 0.9)],
+        *[(95, 100, 1), (100, 100, 1), (19, 20, 1), (855, 900, 1)],
+    ],
 )
 def test_stepped_iou_follows_the_article(hit: int, union: int, stepped: float) -> None:
     assert metrics.stepped_iou(*_pair_with_iou(hit, union)) == pytest.approx(stepped)

@@ -1,0 +1,287 @@
+"""A round: what it learns, how it stops, and how it fails."""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from labeler import checkpoint, images, masks, ships, training
+from labeler.dataset import Batches, Core, Sample, network_input, reflected, standardisation
+from labeler.device import autocast_dtype, choose_device, is_out_of_memory
+from labeler.errors import TrainingError
+from labeler.files import sha256_of_file
+from labeler.inference import Predictor
+from labeler.networks import NetworkConfig, ResidualUNet
+from labeler.records import Progress
+from labeler.settings import Settings
+from labeler.ships import ShipsConfig
+from labeler.training import RoundResult, TrainingJob, not_finite, run_round
+
+SMALL = ShipsConfig(size=64, margin=16, radii=(8.0, 14.0), sides=(6.0, 16.0))
+QUICK = Settings(base_width=4, patch=64, batch=4, steps=12, first_steps=12, shift=4, device="cpu")
+
+
+def _samples(folder: Path, count: int, *, seed: int = 1) -> tuple[Sample, ...]:
+    found = []
+    for index, (image, mask) in enumerate(ships.pairs(count, seed=seed, config=SMALL)):
+        image_path, mask_path = folder / f"{seed}-{index}.png", folder / f"{seed}-{index}.mask.png"
+        image_path.write_bytes(images.encode(ships.as_uint8(image)))
+        digest = masks.save(mask_path, mask)
+        found.append(Sample(image_path, mask_path, sha256_of_file(image_path), digest))
+    return tuple(found)
+
+
+@pytest.fixture
+def job(tmp_path: Path) -> TrainingJob:
+    return TrainingJob(
+        core=_samples(tmp_path, 4),
+        holdout=_samples(tmp_path, 2, seed=2),
+        output=tmp_path / "0001.safetensors",
+        settings=QUICK,
+        seed=5,
+    )
+
+
+def _run(job: TrainingJob) -> tuple[RoundResult, list[Progress]]:
+    steps, seen = run_round(job), []
+    while True:
+        try:
+            seen.append(next(steps))
+        except StopIteration as stop:
+            return stop.value, seen
+
+
+def test_round_learns_and_reports(job: TrainingJob) -> None:
+    longer = replace(job, settings=QUICK.model_copy(update={"first_steps": 120, "base_width": 6}))
+    result, seen = _run(longer)
+    losses = [item.metrics["loss"] for item in seen if "loss" in item.metrics]
+    assert len(losses) == result.steps == 120
+    assert np.mean(losses[-10:]) < 0.6 * np.mean(losses[:10])
+    assert result.core_iou > 0.5
+    assert len(result.challenger_ious) == len(result.judged) == 2
+    assert result.champion_ious is None
+    assert {item.phase for item in seen} == {"reading", "training", "checking", "judging"}
+
+
+def test_challenger_can_be_loaded_and_predicts_what_was_measured(job: TrainingJob) -> None:
+    result, _ = _run(job)
+    predictor = Predictor.load(result.path, sha256=result.sha256, device="cpu")
+    image = images.load(job.holdout[0].image_path)
+    reference = masks.load(job.holdout[0].mask_path)
+    found = predictor.predict([image])[0].mask
+    union = np.count_nonzero(found | reference)
+    measured = np.count_nonzero(found & reference) / union if union else 1.0
+    assert measured == pytest.approx(result.challenger_ious[0])
+
+
+def test_round_goes_on_from_the_champion_and_judges_both(job: TrainingJob, tmp_path: Path) -> None:
+    first, _ = _run(job)
+    second, _ = _run(
+        replace(job, champion=first.path, champion_sha256=first.sha256, output=tmp_path / "0002.safetensors")
+    )
+    assert second.champion_ious == first.challenger_ious
+    assert sha256_of_file(first.path) == first.sha256
+
+
+def test_same_job_gives_the_same_weights(job: TrainingJob, tmp_path: Path) -> None:
+    first, _ = _run(job)
+    again, _ = _run(replace(job, output=tmp_path / "again.safetensors"))
+    ours, theirs = checkpoint.load(first.path).weights, checkpoint.load(again.path).weights
+    # Sums over threads are not ordered: equal but for rounding.
+    assert all(torch.allclose(ours[name], theirs[name], atol=1e-3) for name in ours if ours[name].is_floating_point())
+
+
+def test_closing_a_round_stops_it_at_once_and_writes_nothing(job: TrainingJob) -> None:
+    steps = run_round(replace(job, settings=QUICK.model_copy(update={"first_steps": 10_000})))
+    for progress in steps:
+        if progress.phase == "training" and progress.done == 3:
+            break
+    begin = time.monotonic()
+    steps.close()
+    assert time.monotonic() - begin < 1
+    assert not job.output.exists()
+
+
+def test_unreadable_samples_are_left_out_and_named(job: TrainingJob) -> None:
+    job.core[1].image_path.write_bytes(b"no image")
+    result, _ = _run(job)
+    assert result.core_count == 3
+    assert any(job.core[1].image_path.name in note for note in result.notes)
+
+
+def test_changed_image_is_never_trained_on_with_the_old_mask(job: TrainingJob) -> None:
+    job.core[0].image_path.write_bytes(job.core[1].image_path.read_bytes())
+    result, _ = _run(job)
+    assert result.core_count == 3
+
+
+def test_round_without_a_readable_label_says_so(job: TrainingJob) -> None:
+    for sample in job.core:
+        sample.image_path.unlink()
+    with pytest.raises(TrainingError, match="readable label"):
+        _run(job)
+
+
+def test_missing_champion_leads_to_a_round_from_nothing(job: TrainingJob, tmp_path: Path) -> None:
+    result, _ = _run(replace(job, champion=tmp_path / "gone.safetensors"))
+    assert any("started from nothing" in note for note in result.notes)
+
+
+def test_all_background_core_trains_without_a_division_by_zero(job: TrainingJob) -> None:
+    for sample in job.core:
+        masks.save(sample.mask_path, np.zeros((64, 64), np.uint8))
+    result, seen = _run(replace(job, core=tuple(replace(sample, mask_sha256=None) for sample in job.core)))
+    assert all(math.isfinite(value) for item in seen for value in item.metrics.values())
+    assert 0 <= result.core_iou <= 1
+
+
+def test_single_tiny_image_trains(job: TrainingJob, tmp_path: Path) -> None:
+    image_path, mask_path = tmp_path / "dot.png", tmp_path / "dot.mask.png"
+    image_path.write_bytes(images.encode(np.full((1, 1), 200, np.uint8)))
+    masks.save(mask_path, np.ones((1, 1), np.uint8))
+    result, _ = _run(replace(job, core=(Sample(image_path, mask_path),), holdout=()))
+    assert result.core_count == 1
+
+
+def test_several_classes_train(job: TrainingJob) -> None:
+    for sample in job.core + job.holdout:
+        mask = masks.load(sample.mask_path)
+        mask[:8] = 2
+        masks.save(sample.mask_path, mask)
+    settings = QUICK.model_copy(update={"classes": ("ship", "sky")})
+    free = [tuple(replace(s, mask_sha256=None) for s in split) for split in (job.core, job.holdout)]
+    result, _ = _run(replace(job, settings=settings, core=free[0], holdout=free[1]))
+    assert Predictor.load(result.path, device="cpu").classes == 2
+
+
+def test_nan_loss_lowers_the_rate_and_tries_again(job: TrainingJob, monkeypatch: pytest.MonkeyPatch) -> None:
+    real, calls = training.segmentation_loss, []
+
+    def sometimes(logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+        calls.append(1)
+        return real(logits, target) * (math.nan if len(calls) == 3 else 1)
+
+    monkeypatch.setattr(training, "segmentation_loss", sometimes)
+    result, seen = _run(job)
+    assert result.steps == QUICK.first_steps
+    rates = [item.metrics["lr"] for item in seen if "lr" in item.metrics]
+    assert max(rates[3:]) == pytest.approx(max(rates[:3]) * QUICK.lr / max(rates[:3]) / 4)
+    assert any("nan" in note and ".png" in note for note in result.notes)
+
+
+def test_nan_in_every_try_fails_with_the_images_named(job: TrainingJob, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = training.segmentation_loss
+    monkeypatch.setattr(training, "segmentation_loss", lambda logits, target: real(logits, target) * math.nan)
+    with pytest.raises(TrainingError, match=r"given up .*\.png"):
+        _run(job)
+    assert not job.output.exists()
+
+
+@pytest.mark.parametrize("error", [torch.OutOfMemoryError("CUDA out of memory"), MemoryError()])
+def test_out_of_memory_halves_the_batch_and_tries_again(
+    job: TrainingJob, monkeypatch: pytest.MonkeyPatch, error: BaseException
+) -> None:
+    real, sizes = training.segmentation_loss, []
+
+    def hungry(logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+        sizes.append(len(logits))
+        if len(logits) > 2:
+            raise error
+        return real(logits, target)
+
+    monkeypatch.setattr(training, "segmentation_loss", hungry)
+    result, _ = _run(job)
+    assert sizes[0] == 4
+    assert set(sizes[1:]) == {2}
+    assert any("memory" in note for note in result.notes)
+
+
+def test_bug_in_a_step_is_not_taken_for_a_lack_of_memory(job: TrainingJob, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+        raise RuntimeError("shapes differ")
+
+    monkeypatch.setattr(training, "segmentation_loss", broken)
+    with pytest.raises(RuntimeError, match="shapes differ"):
+        _run(job)
+
+
+def test_not_finite_weights_are_never_published(job: TrainingJob) -> None:
+    network = ResidualUNet(NetworkConfig(base_width=2))
+    assert not not_finite(network)
+    with torch.no_grad():
+        next(network.parameters()).view(-1)[0] = math.inf
+    assert not_finite(network)
+
+
+def test_out_of_memory_is_recognised_in_all_its_forms() -> None:
+    assert is_out_of_memory(torch.OutOfMemoryError("CUDA out of memory. Tried to allocate"))
+    assert is_out_of_memory(RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate"))
+    assert not is_out_of_memory(RuntimeError("mat1 and mat2 shapes cannot be multiplied"))
+
+
+def test_device_falls_back_to_what_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    assert choose_device("auto").type == choose_device("cuda").type == "cpu"
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert choose_device("auto").type == "cuda"
+    assert choose_device("cpu").type == "cpu"
+
+
+def test_cuda_computes_in_bf16_only_where_the_hardware_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation=True: True)
+    assert autocast_dtype(torch.device("cuda")) is torch.bfloat16
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation=True: False)
+    assert autocast_dtype(torch.device("cuda")) is None
+
+
+def test_crops_keep_image_and_mask_together(tmp_path: Path) -> None:
+    """Every crop of an image whose pixels are its mask must again be its mask."""
+    rng = np.random.default_rng(0)
+    mask = (rng.random((50, 70)) > 0.7).astype(np.uint8)
+    image_path, mask_path = tmp_path / "a.png", tmp_path / "a.mask.png"
+    image_path.write_bytes(images.encode(mask * np.uint8(200)))
+    masks.save(mask_path, mask)
+    settings = QUICK.model_copy(update={"brightness": 0.0, "shift": 20})
+    core = Core([Sample(image_path, mask_path)], classes=1, memory_mb=64)
+    x, target, _ = Batches(core, settings, rng, channels=3).draw(40)
+    assert x.shape == (40, 3, 64, 64)
+    assert torch.equal((x[:, 0] > 0).long(), target)
+    assert len({tile.numpy().tobytes() for tile in target}) > 30
+
+
+def test_batches_beyond_the_memory_budget_are_the_same(tmp_path: Path) -> None:
+    samples = _samples(tmp_path, 3)
+    kept, read_again = (Core(samples, classes=1, memory_mb=size) for size in (64, 0))
+    drawn = [Batches(core, QUICK, np.random.default_rng(1), channels=3).draw(6)[0] for core in (kept, read_again)]
+    assert torch.equal(drawn[0], drawn[1])
+
+
+def test_new_labels_fill_half_of_a_batch(tmp_path: Path) -> None:
+    samples = list(_samples(tmp_path, 8))
+    samples[3] = replace(samples[3], fresh=True)
+    batches = Batches(Core(samples, classes=1, memory_mb=64), QUICK, np.random.default_rng(0), channels=3)
+    chosen = [index for _ in range(30) for index in batches.draw(4)[2]]
+    assert 0.5 <= chosen.count(3) / len(chosen) < 0.75
+
+
+def test_standardised_input_has_mean_zero_and_deviation_one_in_8_and_16_bit() -> None:
+    rng = np.random.default_rng(0)
+    small = rng.integers(10, 60, (40, 30), dtype=np.uint8)
+    for image in (small, small.astype(np.uint16) * 257, np.stack([small] * 3, axis=-1)):
+        x = network_input(image)
+        assert x.shape == (3, 40, 30)
+        assert abs(float(x.mean())) < 1e-4
+        assert float(x.std()) == pytest.approx(1, abs=1e-3)
+    assert standardisation(np.zeros((4, 4), np.uint8))[1] == pytest.approx(1.0)
+
+
+def test_reflected_indices_stay_inside() -> None:
+    assert reflected(np.arange(-3, 7), 4).tolist() == [3, 2, 1, 0, 1, 2, 3, 2, 1, 0]
+    assert reflected(np.arange(-3, 3), 1).tolist() == [0] * 6

@@ -1,29 +1,25 @@
 """The truth of the mask on the canvas: strokes, polygons, clean-ups, undo and redo. No Qt.
 
-Coordinates are (x, y) in image pixels; pixel (row, column) covers [column, column + 1) x [row, row + 1), so its centre
-lies at (column + 0.5, row + 0.5). A shape paints the pixels whose centres it holds.
+Points are (x, y) in image coordinates as in ``spans``: a shape paints the pixels whose centres lie in it.
 """
 
 from __future__ import annotations
 
 import math
+import zlib
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from labeler.errors import MaskError
 from labeler.records import Mask
+from labeler.spans import Disc, Point, Spans, capsule, polygon_spans, snapped
 
 Rect = tuple[int, int, int, int]  # y0, x0, y1, x1, half open
-Point = tuple[float, float]  # x, y
-Spans = tuple[
-    int, NDArray[np.int64], NDArray[np.int64]
-]  # first row; per row the first column and the one past the last
 
 TILE = 256
 
@@ -42,44 +38,67 @@ class Patch:
         """Bytes that the pixels take in memory."""
         return self.before.nbytes + self.after.nbytes
 
-    def reversed(self) -> Patch:
-        """The edit that takes this one back."""
-        return Patch(self.rect, self.after, self.before, self.name)
-
 
 Entry = Patch | Literal["undo", "redo"]  # what a journal holds
 
 
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """A patch as the history keeps it. ``delta``, the packed exclusive or of before and after, leads both ways."""
+
+    rect: Rect
+    name: str
+    delta: bytes
+
+    @property
+    def nbytes(self) -> int:
+        return len(self.delta) + 256  # and what Python needs around it
+
+
 class History:
-    """Done and undone patches within a budget of bytes; the oldest are dropped first, the newest is always kept."""
+    """Done and undone edits within a budget of bytes; the oldest are dropped first, the newest is always kept.
+
+    A stroke takes some hundred bytes, whatever the size of its rectangle.
+    """
 
     def __init__(self, budget_bytes: int) -> None:
         self._budget = budget_bytes
         self._bytes = 0
-        self.done: deque[Patch] = deque()
-        self.undone: list[Patch] = []
+        self._done: deque[_Step] = deque()
+        self._undone: list[_Step] = []
+
+    @property
+    def can_undo(self) -> bool:
+        """Whether an edit is done."""
+        return bool(self._done)
+
+    @property
+    def can_redo(self) -> bool:
+        """Whether an edit is undone."""
+        return bool(self._undone)
 
     def push(self, patch: Patch) -> None:
         """Append a new edit; what was undone before is forgotten."""
-        self._bytes += patch.nbytes - sum(old.nbytes for old in self.undone)
-        self.undone.clear()
-        self.done.append(patch)
-        while self._bytes > self._budget and len(self.done) > 1:
-            self._bytes -= self.done.popleft().nbytes
+        step = _Step(patch.rect, patch.name, _packed(patch.before, patch.after))
+        self._bytes += step.nbytes - sum(old.nbytes for old in self._undone)
+        self._undone.clear()
+        self._done.append(step)
+        while self._bytes > self._budget and len(self._done) > 1:
+            self._bytes -= self._done.popleft().nbytes
 
-    def back(self) -> Patch | None:
-        """Move one edit to the undone ones and return the patch that takes it back."""
-        if not self.done:
+    def undo(self, mask: Mask) -> Patch | None:
+        """The patch that takes the last edit of ``mask`` back; the edit counts as undone."""
+        if not self._done:
             return None
-        self.undone.append(self.done.pop())
-        return self.undone[-1].reversed()
+        self._undone.append(self._done.pop())
+        return _unpacked(self._undone[-1], mask)
 
-    def forth(self) -> Patch | None:
-        """Move one undone edit back and return it."""
-        if not self.undone:
+    def redo(self, mask: Mask) -> Patch | None:
+        """The patch that does the last undone edit of ``mask`` again; the edit counts as done."""
+        if not self._undone:
             return None
-        self.done.append(self.undone.pop())
-        return self.done[-1]
+        self._done.append(self._undone.pop())
+        return _unpacked(self._done[-1], mask)
 
 
 @dataclass(slots=True)
@@ -90,7 +109,7 @@ class _Stroke:
     diameter: float
     name: str
     tiles: dict[tuple[int, int], Mask]
-    last: tuple[Point, float] | None = None  # point and radius
+    last: Disc | None = None
 
 
 class MaskEditor:
@@ -118,12 +137,12 @@ class MaskEditor:
     @property
     def can_undo(self) -> bool:
         """Whether there is an edit to take back."""
-        return bool(self._history.done) and not self.in_stroke
+        return self._history.can_undo and not self.in_stroke
 
     @property
     def can_redo(self) -> bool:
         """Whether there is an undone edit."""
-        return bool(self._history.undone) and not self.in_stroke
+        return self._history.can_redo and not self.in_stroke
 
     @property
     def is_changed(self) -> bool:
@@ -153,8 +172,8 @@ class MaskEditor:
         for point in points:
             if not all(map(math.isfinite, point)):
                 continue
-            tip = _snapped(point, stroke.diameter), max(stroke.diameter, 1.0) / 2
-            dirty = joined(dirty, self._paint(stroke, _capsule(stroke.last or tip, tip, self.mask.shape)))
+            tip = snapped(point, stroke.diameter), max(stroke.diameter, 1.0) / 2
+            dirty = joined(dirty, self._paint(stroke, capsule(stroke.last or tip, tip, self.mask.shape)))
             stroke.last = tip
         if dirty is not None:
             self._changed = None
@@ -173,7 +192,7 @@ class MaskEditor:
                 rect = joined(rect, (box[0] + y, box[1] + x, box[2] + y, box[3] + x))
         if rect is None:
             return None
-        patch = Patch(rect, self._pixels_before(stroke, rect), _frozen(self.mask[_slices(rect)]), stroke.name)
+        patch = Patch(rect, self._pixels_before(stroke, rect), _frozen(self.mask[_slices(rect)].copy()), stroke.name)
         self._history.push(patch)
         return patch
 
@@ -237,7 +256,7 @@ class MaskEditor:
         if top >= bottom:
             return None
         after = self.mask[top:bottom].copy()
-        for row, start, end in _polygon_spans(points, (top, bottom), width):
+        for row, start, end in polygon_spans(points, (top, bottom), width):
             after[row - top, start:end] = value
         return self._edit((top, 0, bottom, width), after, "polygon")
 
@@ -284,11 +303,11 @@ class MaskEditor:
 
     def undo(self) -> Patch | None:
         """Take the last edit back; the patch returned is what was applied."""
-        return None if self.in_stroke else self._applied(self._history.back())
+        return None if self.in_stroke else self._applied(self._history.undo(self.mask))
 
     def redo(self) -> Patch | None:
         """Do the last undone edit again; the patch returned is what was applied."""
-        return None if self.in_stroke else self._applied(self._history.forth())
+        return None if self.in_stroke else self._applied(self._history.redo(self.mask))
 
     def restore(self, entries: Iterable[Entry]) -> None:
         """Replay a journal: afterwards mask, undo and redo are as they were. MaskError where an entry does not fit;
@@ -308,7 +327,8 @@ class MaskEditor:
         if box is None:
             return None
         whole = box[0] + rect[0], box[1] + rect[1], box[2] + rect[0], box[3] + rect[1]
-        patch = Patch(whole, _frozen(self.mask[_slices(whole)]), _frozen(after[_slices(box)]), name)
+        before = _frozen(self.mask[_slices(whole)].copy())
+        patch = Patch(whole, before, _frozen(after[_slices(box)].copy()), name)
         self._history.push(patch)
         return self._applied(patch)
 
@@ -358,71 +378,19 @@ def _slices(rect: Rect, origin: Sequence[int] = (0, 0)) -> tuple[slice, slice]:
 
 
 def _frozen(pixels: Mask) -> Mask:
-    copy = pixels.copy()
-    copy.flags.writeable = False
-    return copy
+    pixels.flags.writeable = False
+    return pixels
 
 
-def _snapped(point: Point, diameter: float) -> Point:
-    # A brush thinner than two pixels may slip between all pixel centres; snapped, it paints the pixel it points at.
-    return point if diameter >= 2 else (math.floor(point[0]) + 0.5, math.floor(point[1]) + 0.5)
+def _packed(before: Mask, after: Mask) -> bytes:
+    # Runs are what masks are made of. By strips, as a second array of the size of a large patch costs more to allocate
+    # than to fill.
+    packer = zlib.compressobj(1, zlib.DEFLATED, zlib.MAX_WBITS, zlib.DEF_MEM_LEVEL, zlib.Z_RLE)
+    strips = range(0, len(before), 64)
+    return b"".join([packer.compress((before[y : y + 64] ^ after[y : y + 64]).data) for y in strips]) + packer.flush()
 
 
-def _capsule(one: tuple[Point, float], other: tuple[Point, float], shape: tuple[int, ...]) -> Spans:
-    """Pixel spans of the convex hull of two discs (point, radius): one span per row, as the shape is convex."""
-    discs = (one,) if one == other else (one, other)
-    top = max(math.ceil(min(y - r for (_, y), r in discs) - 0.5), 0)
-    bottom = min(math.floor(max(y + r for (_, y), r in discs) - 0.5) + 1, shape[0])
-    rows = np.arange(top, max(bottom, top)) + 0.5
-    left, right = np.full(rows.shape, np.inf), np.full(rows.shape, -np.inf)
-    for (x, y), radius in discs:
-        squared = radius**2 - (rows - y) ** 2
-        half = np.sqrt(np.maximum(squared, 0))
-        np.minimum(left, x - half, out=left, where=squared >= 0)
-        np.maximum(right, x + half, out=right, where=squared >= 0)
-    for (x0, y0), (x1, y1) in _tangent_sides(*discs) if len(discs) == 2 else ():
-        if y0 == y1:
-            continue
-        edge = x0 + (rows - y0) * ((x1 - x0) / (y1 - y0))
-        on_edge = (rows >= min(y0, y1)) & (rows <= max(y0, y1))
-        np.minimum(left, edge, out=left, where=on_edge)
-        np.maximum(right, edge, out=right, where=on_edge)
-    starts = np.clip(np.ceil(left - 0.5), 0, shape[1]).astype(np.int64)
-    ends = np.clip(np.floor(right - 0.5) + 1, 0, shape[1]).astype(np.int64)
-    return top, starts, ends
-
-
-def _tangent_sides(one: tuple[Point, float], other: tuple[Point, float]) -> list[tuple[Point, Point]]:
-    """The two outer tangents of two discs and the two chords that close them to a quadrilateral."""
-    ((x0, y0), r0), ((x1, y1), r1) = one, other
-    distance = math.hypot(x1 - x0, y1 - y0)
-    if distance <= abs(r0 - r1):
-        return []  # one disc holds the other
-    ux, uy = (x1 - x0) / distance, (y1 - y0) / distance
-    along = (r0 - r1) / distance
-    across = math.sqrt(1 - along**2)
-    corners = []
-    for side in (across, -across):
-        nx, ny = along * ux - side * uy, along * uy + side * ux
-        corners += [(x0 + r0 * nx, y0 + r0 * ny), (x1 + r1 * nx, y1 + r1 * ny)]
-    a0, a1, b0, b1 = corners
-    return [(a0, a1), (b0, b1), (a0, b0), (a1, b1)]
-
-
-def _polygon_spans(points: Sequence[Point], rows: tuple[int, int], width: int) -> Iterator[tuple[int, int, int]]:
-    """(row, first column, column past the last) of the inside of a polygon, by the even-odd rule."""
-    crossings: list[NDArray[np.float64]] = []  # rows of (row, x)
-    for (x0, y0), (x1, y1) in zip(points, [*points[1:], points[0]], strict=True):
-        low, high = sorted((y0, y1))
-        # Half open in y, so that a vertex on a row's centre counts once.
-        first, last = max(math.ceil(low - 0.5), rows[0]), min(math.ceil(high - 0.5), rows[1])
-        if first < last:
-            row = np.arange(first, last, dtype=np.float64)
-            crossings.append(np.stack([row, x0 + (row + 0.5 - y0) * ((x1 - x0) / (y1 - y0))], axis=1))
-    if not crossings:
-        return
-    table = np.concatenate(crossings)
-    table = table[np.lexsort((table[:, 1], table[:, 0]))]
-    columns = np.clip(np.ceil(table[:, 1] - 0.5), 0, width).astype(np.int64)
-    lines = table[::2, 0].astype(np.int64)
-    yield from zip(lines.tolist(), columns[::2].tolist(), columns[1::2].tolist(), strict=True)
+def _unpacked(step: _Step, mask: Mask) -> Patch:
+    before = mask[_slices(step.rect)].copy()
+    delta = np.frombuffer(zlib.decompress(step.delta), np.uint8).reshape(before.shape)
+    return Patch(step.rect, _frozen(before), _frozen(before ^ delta), step.name)

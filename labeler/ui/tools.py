@@ -6,7 +6,8 @@ import math
 from enum import StrEnum
 from itertools import groupby
 
-from labeler.editing import MaskEditor, Patch, Point, Rect, joined
+from labeler.editing import MaskEditor, Patch, Rect, joined
+from labeler.spans import Point
 
 MIN_DIAMETER, MAX_DIAMETER = 1.0, 1024.0
 

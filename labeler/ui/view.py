@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 
 from PySide6.QtCore import QPointF, QRect, QRectF, QSize
 
-from labeler.editing import Point, Rect, overlap
+from labeler.editing import Rect, overlap
+from labeler.spans import Point
 
 MIN_ZOOM, MAX_ZOOM = 0.05, 64.0
 _KEPT_IN_SIGHT = 48  # widget pixels of the image that no pan pushes out

@@ -20,6 +20,7 @@ from labeler.records import StreamItem, UnreadableItem
 from labeler.stream.folder import stamp
 
 Item = StreamItem | UnreadableItem
+pytestmark = pytest.mark.filterwarnings("ignore:Callback with id:RuntimeWarning")  # see labeler.stream.news
 
 
 def put_image(path: Path, seed: int | None = None) -> Path:
@@ -240,12 +241,23 @@ def test_film_gives_its_frames_in_rgb_under_stable_names(tmp_path: Path) -> None
     assert images.load(found[1].path)[0, 0].tolist() == [0, 0, 255]
     assert images.load(found[1].path)[40, 40].tolist() == [100, 100, 100]
 
-    times = [path.stat().st_mtime_ns for path in sorted(frames.iterdir())]
+    times = [path.stat().st_mtime_ns for path in sorted(frames.glob("*.png"))]
     assert all_of(stream.Video(film, every=5), frames_folder=frames) == found
     assert all_of(stream.Video(film, every=5), frames_folder=frames, known=known_of(found)) == []
     moved = film.rename(tmp_path / "sub.mkv").rename(tmp_path / "my film.mkv")
     assert all_of(stream.Video(moved, every=5), frames_folder=frames) == found
-    assert [path.stat().st_mtime_ns for path in sorted(frames.iterdir())] == times
+    assert [path.stat().st_mtime_ns for path in sorted(frames.glob("*.png"))] == times
+
+
+def test_film_that_is_known_to_its_end_is_not_decoded_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    film, frames = make_film(tmp_path / "film.mkv"), tmp_path / "frames"
+    known = known_of(all_of(stream.Video(film), frames_folder=frames))
+    lost = max(known)
+    lost.unlink()
+    assert [item.path for item in all_of(stream.Video(film), frames_folder=frames, known=known)] == [lost]
+    known[lost] = stamp(lost)
+    monkeypatch.setattr("labeler.stream.frames._open_video", lambda path: pytest.fail("opened"))
+    assert all_of(stream.Video(film), frames_folder=frames, known=known) == []
 
 
 def test_ships_are_made_once_and_depend_on_the_seed(tmp_path: Path) -> None:

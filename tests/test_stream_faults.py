@@ -24,6 +24,7 @@ from labeler.stream import news, watcher
 Watch = Callable[..., stream.Watcher]
 
 __all__ = ["watch"]  # a fixture
+pytestmark = pytest.mark.filterwarnings("ignore:Callback with id:RuntimeWarning")  # see labeler.stream.news
 
 
 def reasons(items: list[stream.Item]) -> dict[str, str]:  # type: ignore[name-defined]
@@ -228,6 +229,39 @@ def test_frame_that_cannot_be_written_is_tried_again(
 # Files that are being written
 
 
+def test_scan_leaves_a_file_that_goes_on_growing_for_the_next_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("labeler.stream.scanning._PATIENCE_S", 0.5)
+    whole = put_image(tmp_path / "a.png").read_bytes()
+    (tmp_path / "b.png").write_bytes(whole[:40])
+    done = threading.Event()
+
+    def write() -> None:
+        with (tmp_path / "b.png").open("ab", buffering=0) as growing:
+            while not done.wait(0.01):
+                growing.write(b"x")
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    found = all_of(stream.Folder(tmp_path))
+    done.set()
+    writer.join()
+    assert names(found, tmp_path) == ["a.png"]
+    assert names(all_of(stream.Folder(tmp_path)), tmp_path) == ["a.png", "b.png"]
+
+
+def test_scan_waits_for_a_fresh_file_to_become_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = put_image(tmp_path / "a.png")
+    whole = path.read_bytes()
+    path.write_bytes(whole[:50])
+    monkeypatch.setattr(
+        "labeler.stream.scanning.time.sleep", lambda _: path.read_bytes() == whole or path.write_bytes(whole)
+    )
+    (item,) = all_of(stream.Folder(tmp_path))
+    assert isinstance(item, StreamItem)
+
+
 def test_growing_file_comes_once_and_whole(tmp_path: Path, watch: Watch) -> None:
     whole = images.encode(np.random.default_rng(0).integers(0, 256, (200, 200), dtype=np.uint8))
     root = tmp_path / "root"
@@ -332,6 +366,21 @@ def test_limit_of_watches_falls_back_to_looking_and_says_so(
     drained(polling)
     put_image(tmp_path / "sub" / "b.png")
     assert names(poll_until(polling, lambda items: len(items) >= 1), tmp_path) == ["sub/b.png"]
+
+
+def test_folder_whose_changes_are_not_all_reported_is_looked_at_instead(
+    tmp_path: Path, watch: Watch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(news.FolderNews, "on_any_event", lambda self, event: None)  # as on a network drive
+    monkeypatch.setattr(watcher, "_LOOK_S", 0.05)
+    monkeypatch.setattr(watcher, "_POLL_S", 0.05)
+    put_image(tmp_path / "a.png")
+    deaf = watch(stream.Folder(tmp_path))
+    drained(deaf)
+    assert deaf.notice == ""
+    os.utime(put_image(tmp_path / "b.png"), (1, 1))
+    assert names(poll_until(deaf, lambda items: len(items) >= 1), tmp_path) == ["b.png"]
+    assert "does not report all changes" in deaf.notice
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")

@@ -67,7 +67,11 @@ def video_frames(source: Video, folder: Path, known: Known) -> Steps:
 
     StreamError where the film cannot be opened at all.
     """
-    capture, prefix = _open_video(source.path), _prefix(source.path)
+    prefix = _prefix(source.path)
+    done = folder / f"{prefix}-{source.every}.done"
+    if _is_done(done, folder / prefix, source.every, known):
+        return
+    capture = _open_video(source.path)
     try:
         # Some containers only estimate it, hence the tolerance below.
         expected = int(max(0, capture.get(_FRAME_COUNT)))
@@ -76,15 +80,30 @@ def video_frames(source: Video, folder: Path, known: Known) -> Steps:
             index += 1
             yield None
             if index % source.every == 0:
-                yield from _frame(
-                    folder / f"{prefix}-{index:06d}.png", lambda: _retrieved(capture), known, durable=False
-                )
+                path = _frame_path(folder / prefix, index)
+                yield from _frame(path, lambda: _retrieved(capture), known, durable=False)
         if index + 1 < expected * 0.98 - 1 or index < 0:
             what = f"ends after {index + 1} of {expected} frames"
             why = f"{shown(source.path.name)}: {what}; it is cut or damaged, copy it again"
             yield UnreadableItem(source.path, why)
+        else:
+            write_atomically(done, str(index + 1).encode(), durable=False)
     finally:
         capture.release()
+
+
+def _frame_path(stem: Path, index: int) -> Path:
+    return stem.with_name(f"{stem.name}-{index:06d}.png")
+
+
+def _is_done(done: Path, stem: Path, every: int, known: Known) -> bool:
+    """Whether all frames of a film are known already: it need not be decoded from start to end to find that out."""
+    try:
+        count = int(done.read_text("ascii"))
+    except (OSError, ValueError):
+        return False
+    paths = (_frame_path(stem, index) for index in range(0, count, every))
+    return all(path in known and known[path] == stamp(path) for path in paths)
 
 
 _FRAME_COUNT = 7  # cv2.CAP_PROP_FRAME_COUNT, not worth the import of OpenCV

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import os
 import threading
+import warnings
 from pathlib import Path
 
 from watchdog.events import FileSystemEvent, FileSystemEventHandler
 from watchdog.observers import Observer
 from watchdog.observers.api import BaseObserver
+
+# watchdog 7 says so when folders are made one in another; the later of two equal entries counts.
+warnings.filterwarnings("ignore", "Callback with id", RuntimeWarning)
 
 _KINDS = frozenset(("created", "modified", "moved", "closed"))  # not "opened": we open the files ourselves
 _MOST_NAMES = 100_000

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Mapping
 from itertools import islice
 from pathlib import Path
@@ -11,7 +12,11 @@ from labeler.errors import StreamError
 from labeler.records import StreamItem, UnreadableItem
 from labeler.stream.folder import Found, examine, listed, stamp, walk
 from labeler.stream.frames import CameraFrames, Items, Known, Steps, ships_frames, video_frames
+from labeler.stream.settling import Settling, is_fresh
 from labeler.stream.sources import Camera, Folder, ImageFile, ListFile, Ships, Source, Video
+
+_SETTLE_S = 0.3  # a fresh file that does not decode must be unchanged for so long to be called unreadable
+_PATIENCE_S = 3.0  # for files that go on changing
 
 NOTHING_KNOWN: Mapping[Path, tuple[int, float]] = MappingProxyType({})
 
@@ -19,15 +24,40 @@ NOTHING_KNOWN: Mapping[Path, tuple[int, float]] = MappingProxyType({})
 def scan(source: Source, *, known: Known = NOTHING_KNOWN, frames_folder: Path | None = None) -> Items:
     """Everything that the source has now and that is not ``known`` (path -> size and time of change).
 
-    Bad files are items too. Films, cameras (one frame) and generated images are written to ``frames_folder``.
+    Bad files are items too; a file that is still being written is left for the next time. Films, cameras (one frame)
+    and generated images are written to ``frames_folder``.
     StreamError where the source as a whole cannot be read, StorageError where a frame cannot be written.
     """
     if isinstance(source, Folder | ListFile | ImageFile):
-        for candidate in candidates(source):
-            if is_news(candidate, known):
-                yield examine(candidate) if isinstance(candidate, Found) else candidate
+        yield from _files(source, known)
     else:
         yield from _made(source, known, frames_folder)
+
+
+def _files(source: Folder | ListFile | ImageFile, known: Known) -> Items:
+    """Files as they are; those that seem to be in the hands of a writer come last, when they have settled."""
+    settling = Settling(_SETTLE_S, patience=1)
+    for candidate in candidates(source):
+        if not is_news(candidate, known):
+            continue
+        if isinstance(candidate, UnreadableItem):
+            yield candidate
+            continue
+        before = stamp(candidate.path)
+        item = examine(candidate)
+        after = stamp(candidate.path)
+        if before == after and (isinstance(item, StreamItem) or not is_fresh(after)):
+            yield item
+        else:
+            settling.put(candidate, after, time.monotonic())
+    deadline = time.monotonic() + _PATIENCE_S
+    while settling and (clock := time.monotonic()) < deadline:
+        time.sleep(max(0.0, min(settling.due_in(clock), deadline - clock)))
+        clock = time.monotonic()
+        for path in settling.settled(clock):
+            if (result := settling.examine(path, clock)) is not None:
+                yield result[0]
+    # What still grows is not there yet: the next scan finds it, or a watcher.
 
 
 def _made(source: Video | Camera | Ships, known: Known, frames_folder: Path | None) -> Items:

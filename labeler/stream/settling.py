@@ -22,25 +22,34 @@ class _Waiting:
     tries: int = 0
 
 
+def is_fresh(now: tuple[int, float]) -> bool:
+    """Whether a file with this stamp may still be growing; a time of change in the future says nothing."""
+    return now[0] >= 0 and time.time() - now[1] <= _OLD_S
+
+
 class Settling:
     """Each file comes out once, when size and time of change have been the same for ``settle_s`` and it decodes.
 
     A file that does not decode is tried again for a while: its writer may only be slow.
     """
 
-    def __init__(self, settle_s: float) -> None:
+    def __init__(self, settle_s: float, *, patience: float = _PATIENCE) -> None:
         self._settle_s = settle_s
+        self._patience_s = settle_s * patience
         self._waiting: dict[Path, _Waiting] = {}
 
     def __len__(self) -> int:
         return len(self._waiting)
 
+    def __contains__(self, path: Path) -> bool:
+        return path in self._waiting
+
     def put(self, found: Found, now: tuple[int, float], clock: float) -> None:
         """Take a file up, or notice that it has changed again; ``now`` is its stamp."""
         waiting = self._waiting.get(found.path)
         if waiting is None:
-            old = time.time() - now[1] > max(_OLD_S, self._settle_s)
-            due = clock if old else clock + self._settle_s
+            settled = not is_fresh(now) and time.time() - now[1] > self._settle_s
+            due = clock if settled else clock + self._settle_s
             self._waiting[found.path] = _Waiting(found, now, clock, due)
         elif waiting.stamp != now:
             waiting.stamp, waiting.first, waiting.due, waiting.tries = now, clock, clock + self._settle_s, 0
@@ -77,6 +86,5 @@ class Settling:
         self._waiting.pop(path, None)
 
     def _may_be_unfinished(self, waiting: _Waiting, clock: float) -> bool:
-        patience = self._settle_s * _PATIENCE
-        lately = abs(time.time() - waiting.stamp[1]) < max(patience, _OLD_S)
-        return waiting.stamp[0] >= 0 and lately and clock - waiting.first < patience
+        lately = is_fresh(waiting.stamp) or abs(time.time() - waiting.stamp[1]) < self._patience_s
+        return waiting.stamp[0] >= 0 and lately and clock - waiting.first < self._patience_s

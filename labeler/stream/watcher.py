@@ -14,7 +14,7 @@ from labeler.stream.folder import Found, is_candidate, is_reached, stamp
 from labeler.stream.frames import CameraFrames, Capture, Known, open_camera
 from labeler.stream.news import FolderNews
 from labeler.stream.scanning import NOTHING_KNOWN, candidates, is_news, made_frames, needed
-from labeler.stream.settling import Settling
+from labeler.stream.settling import Settling, is_fresh
 from labeler.stream.sources import Camera, Folder, ImageFile, ListFile, Ships, Source, Video
 
 Item = StreamItem | UnreadableItem
@@ -120,6 +120,7 @@ class FileFeed:
         self._look_started = 0.0
         self._news: FolderNews | None = None
         self._unwatched = ""
+        self._checking = False  # this look is one that should find nothing that was not reported
         self._watch()
         self._look: Iterator[Found | UnreadableItem] | None = self._begin_look()
 
@@ -142,14 +143,18 @@ class FileFeed:
             try:
                 self._news = FolderNews(self._source.root)
             except (OSError, RuntimeError) as error:
-                why = getattr(error, "strerror", None) or str(error)
-                self._unwatched = (
-                    f"{shown(self._source.root)}: the system reports no changes ({why}), so it is looked at from time "
-                    "to time; raise fs.inotify.max_user_watches, or open fewer folders"
-                )
+                self._say_unwatched(getattr(error, "strerror", None) or str(error))
+
+    def _say_unwatched(self, why: str) -> None:
+        assert isinstance(self._source, Folder)
+        self._unwatched = (
+            f"{shown(self._source.root)}: the system does not report all changes ({why}), so it is looked at from time "
+            "to time; on Linux raise fs.inotify.max_user_watches, or open fewer folders"
+        )
 
     def _begin_look(self) -> Iterator[Found | UnreadableItem]:
         self._look_started = time.monotonic()
+        self._checking = self._news is not None and self._look_again > 0
         return iter(candidates(self._source))
 
     def poll(self, timeout: float, most: int) -> list[Item]:
@@ -201,10 +206,21 @@ class FileFeed:
             if candidate is None:
                 self._end_look()
             elif isinstance(candidate, Found):
+                self._check_news(candidate.path)
                 self._take_up(candidate)
             elif is_news(candidate, self._seen):
                 self._seen[candidate.path] = stamp(candidate.path)
                 self._ready.append(candidate)
+
+    def _check_news(self, path: Path) -> None:
+        """Stop relying on the system where it should have reported a file: network drives do not, threads die."""
+        if not self._checking or path in self._settling:
+            return
+        now = stamp(path)
+        if self._seen.get(path) != now and not is_fresh(now) and self._news is not None:
+            self._news.close()
+            self._news = None
+            self._say_unwatched("it has left one out")
 
     def _lose(self, why: str) -> None:
         """The source is gone; it may come back."""

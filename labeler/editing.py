@@ -33,11 +33,6 @@ class Patch:
     after: Mask
     name: str
 
-    @property
-    def nbytes(self) -> int:
-        """Bytes that the pixels take in memory."""
-        return self.before.nbytes + self.after.nbytes
-
 
 Entry = Patch | Literal["undo", "redo"]  # what a journal holds
 
@@ -123,8 +118,8 @@ class MaskEditor:
         if mask.ndim != 2 or mask.dtype != np.uint8 or mask.size == 0:
             raise MaskError(f"a mask of {mask.dtype} {mask.shape} cannot be edited; (height, width) uint8 is needed")
         self.mask: Mask = np.array(mask, order="C", copy=True)
-        self.base: Mask = self.mask.copy()
-        self.base.flags.writeable = False
+        self.base: Mask = _frozen(self.mask.copy())
+        self._budget = budget_bytes
         self._history = History(budget_bytes)
         self._stroke: _Stroke | None = None
         self._changed: bool | None = False  # None: not known, compare when asked
@@ -294,12 +289,14 @@ class MaskEditor:
 
     def replace(self, mask: Mask, name: str) -> Patch | None:
         """Take over all pixels of another mask; MaskError where its size or type differs."""
-        if mask.shape != self.mask.shape or mask.dtype != np.uint8:
-            raise MaskError(
-                f"a mask of {mask.dtype} {mask.shape} does not fit one of uint8 {self.mask.shape}; "
-                "it belongs to another image"
-            )
-        return self._edit((0, 0, *self.mask.shape), mask, name)
+        return self._edit((0, 0, *self.mask.shape), self._fitting_mask(mask), name)
+
+    def rebase(self, mask: Mask) -> None:
+        """Go on from another mask as if the editor had been opened with it: unchanged, with nothing to undo."""
+        self.cancel_stroke()
+        self.mask[:] = self._fitting_mask(mask)
+        self.base = _frozen(self.mask.copy())
+        self._history, self._changed = History(self._budget), False
 
     def undo(self) -> Patch | None:
         """Take the last edit back; the patch returned is what was applied."""
@@ -337,6 +334,14 @@ class MaskEditor:
             self.mask[_slices(patch.rect)] = patch.after
             self._changed = None
         return patch
+
+    def _fitting_mask(self, mask: Mask) -> Mask:
+        if mask.shape != self.mask.shape or mask.dtype != np.uint8:
+            raise MaskError(
+                f"a mask of {mask.dtype} {mask.shape} does not fit one of uint8 {self.mask.shape}; "
+                "it belongs to another image"
+            )
+        return mask
 
     def _fitting(self, patch: Patch) -> Patch:
         y0, x0, y1, x1 = patch.rect

@@ -348,6 +348,24 @@ def test_replace_refuses_a_mask_that_does_not_fit(mask: Mask) -> None:
         editor.replace(mask, "revert")
 
 
+def test_rebased_editor_is_as_if_freshly_opened() -> None:
+    editor = editor_of(20, 20)
+    mask = editor.mask
+    stroke(editor, [(5, 5)])
+    editor.begin_stroke(value=2, diameter=4)
+    editor.extend_stroke([(15, 15)])
+    fresh = np.full((20, 20), 1, np.uint8)
+    editor.rebase(fresh)
+    assert editor.mask is mask
+    assert np.all(mask == 1)
+    assert not any((editor.is_changed, editor.can_undo, editor.can_redo, editor.in_stroke))
+    stroke(editor, [(5, 5)], value=2)
+    assert editor.is_changed
+    assert np.all(fresh == 1)
+    with pytest.raises(MaskError, match="does not fit"):
+        editor.rebase(np.zeros((3, 3), np.uint8))
+
+
 @pytest.mark.parametrize("mask", [np.zeros((5, 6, 1), np.uint8), np.zeros((5, 5)), np.zeros((0, 5), np.uint8)])
 def test_editor_refuses_what_is_no_mask(mask: Mask) -> None:
     with pytest.raises(MaskError, match="cannot be edited"):

@@ -189,13 +189,13 @@ def test_a_thousand_strokes_grow_the_memory_by_less_than_a_megabyte() -> None:
     stroke(editor, [(500, 500)])
     tracemalloc.start()
     before = tracemalloc.get_traced_memory()[0]
-    for number in range(1000):
+    for number in range(100):  # a tenth: every allocation is traced, which is slow
         start = rng.uniform(0, 1000, 2)
         path = start + np.cumsum(rng.normal(0, 8, (12, 2)), axis=0)
         stroke(editor, [tuple(point) for point in path], value=number % 2, diameter=12)
     grown = tracemalloc.get_traced_memory()[0] - before
     tracemalloc.stop()
-    assert grown < 2**20
+    assert grown < 2**20 / 10
 
 
 def test_mask_is_one_array_for_life_and_the_given_one_stays_untouched() -> None:

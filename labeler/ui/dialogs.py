@@ -8,7 +8,6 @@ from pathlib import Path
 from PySide6.QtCore import Signal, qVersion
 from PySide6.QtGui import QFontDatabase, QGuiApplication
 from PySide6.QtWidgets import (
-    QCheckBox,
     QComboBox,
     QDialog,
     QDialogButtonBox,
@@ -51,8 +50,10 @@ class ScanDialog(QDialog):
         self.target.setAccessibleName(self.tr("Folder of the project"))
         choose = QPushButton(self.tr("Choose…"))
         choose.setAccessibleName(self.tr("Choose the folder of the project"))
+        choose.setAutoDefault(False)  # Return means the main button
         choose.clicked.connect(self._choose)
         place = QHBoxLayout()
+        place.setSpacing(S)
         place.addWidget(self.target, 1)
         place.addWidget(choose)
         buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Cancel)
@@ -129,9 +130,9 @@ class ScanDialog(QDialog):
 
 
 class ExportDialog(QDialog):
-    """Where to export to, in which format, and whether accepted masks come along."""
+    """Where to export to, and in which format."""
 
-    export_requested = Signal(object, str, bool)  # folder, format, include accepted
+    export_requested = Signal(object, str)  # folder, format
 
     def __init__(self, suggested: Path, *, labelled: int, accepted: int, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -140,24 +141,23 @@ class ExportDialog(QDialog):
         self.target.setAccessibleName(self.tr("Folder to export to"))
         choose = QPushButton(self.tr("Choose…"))
         choose.setAccessibleName(self.tr("Choose the folder to export to"))
+        choose.setAutoDefault(False)  # Return means the main button
         choose.clicked.connect(self._choose)
         place = QHBoxLayout()
+        place.setSpacing(S)
         place.addWidget(self.target, 1)
         place.addWidget(choose)
         self.format = QComboBox()
         self.format.setAccessibleName(self.tr("Format"))
         self.format.addItem(self.tr("PNG: a mask per image, class index per pixel"), "png")
         self.format.addItem(self.tr("COCO: one JSON with run-length masks"), "coco")
-        self.accepted = QCheckBox(self.tr("Also the {:,} masks accepted by the model").format(accepted))
-        self.accepted.setChecked(True)
-        self.accepted.setEnabled(accepted > 0)
         form = QFormLayout()
         form.setHorizontalSpacing(L)
         form.setVerticalSpacing(M)
         form.addRow(label(self.tr("Folder")), place)
         form.addRow(label(self.tr("Format")), self.format)
-        form.addRow(label(self.tr("Masks")), label(self.tr("{:,} labelled by you").format(labelled)))
-        form.addRow(QWidget(), self.accepted)
+        count = self.tr("{:,} labelled by you, {:,} accepted by the model").format(labelled, accepted)
+        form.addRow(label(self.tr("Masks")), label(count, wraps=True))
         buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Cancel)
         self.start = buttons.addButton(self.tr("Export"), QDialogButtonBox.ButtonRole.AcceptRole)
         self.start.setProperty("role", "primary")
@@ -182,7 +182,7 @@ class ExportDialog(QDialog):
     def accept(self) -> None:
         """Emit what was chosen."""
         folder = Path(self.target.text()).expanduser()
-        self.export_requested.emit(folder, self.format.currentData(), self.accepted.isChecked())
+        self.export_requested.emit(folder, self.format.currentData())
         super().accept()
 
 
@@ -203,7 +203,7 @@ class KeyMapDialog(QDialog):
         page = QWidget()
         columns = QHBoxLayout(page)
         columns.setContentsMargins(XL, L, XL, L)
-        columns.setSpacing(XL + L)
+        columns.setSpacing(XL)
         for part in (("Decide", "File", "Help", "Model"), ("Tools", "Mask", "View")):
             column = QVBoxLayout()
             column.setSpacing(S)
@@ -233,7 +233,7 @@ class KeyMapDialog(QDialog):
         grid.setHorizontalSpacing(L)
         grid.setVerticalSpacing(XS)
         grid.setColumnStretch(0, 1)
-        grid.setColumnMinimumWidth(1, theme.px(150))
+        grid.setColumnMinimumWidth(1, theme.px(120))
         grid.addWidget(label(title, "section"), 0, 0, 1, 2)
         for row, (text, keys) in enumerate(rows, 1):
             grid.addWidget(label(text), row, 0)

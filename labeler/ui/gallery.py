@@ -141,7 +141,7 @@ def describe(record: ImageRecord) -> str:
         return record.reason
     if record.confidence is None:
         return state_name(record.state)
-    return f"{state_name(record.state)} · {percent(record.confidence)}"
+    return f"{percent(record.confidence)} · {state_name(record.state)}"
 
 
 class Thumbnails:
@@ -389,7 +389,7 @@ class GalleryPanel(QTabWidget):
 
     def _name_tabs(self) -> None:
         self.setTabText(0, self.tr("Queue") + f"  {self.queue.model.rowCount():,}")
-        self.setTabText(1, self.tr("All images") + f"  {len(self._records):,}")
+        self.setTabText(1, self.tr("All") + f"  {len(self._records):,}")
 
     def _adopt(self, changed: set[int] | None) -> None:
         if changed is None:

@@ -9,6 +9,7 @@ _SHEET = Template("""
 QMainWindow, QDialog { background: $window; }
 QToolTip { background: $surface; color: $text; border: 1px solid $border; padding: ${p4}px ${p8}px; }
 QLabel { background: transparent; }
+QDialogButtonBox { dialogbuttonbox-buttons-have-icons: 0; }
 QLabel[role="caption"] { font-size: ${caption}px; color: $muted; }
 QLabel[role="strong"] { font-weight: 600; }
 QLabel[role="section"] { font-size: ${caption}px; font-weight: 600; color: $muted; }
@@ -89,6 +90,7 @@ QScrollBar::handle:hover { background: $muted; }
 QScrollBar::add-line, QScrollBar::sub-line { width: 0; height: 0; }
 QScrollBar::add-page, QScrollBar::sub-page { background: transparent; }
 
+QSlider { min-height: ${p24}px; }
 QSlider::groove:horizontal { background: $border; height: ${p4}px; border-radius: 2px; }
 QSlider::sub-page:horizontal { background: $accent; border-radius: 2px; }
 QSlider::handle:horizontal { background: $surface; border: 2px solid $accent; width: ${p10}px; height: ${p10}px;

@@ -413,6 +413,13 @@ def test_tiff_whose_pages_form_a_circle_ends() -> None:
     np.testing.assert_array_equal(decoded(bytes(whole)).image, GREY)
 
 
+def test_image_that_is_larger_than_the_free_memory_is_refused_before_decoding(monkeypatch: pytest.MonkeyPatch) -> None:
+    large = png_of(15_000, 15_000, chunk(b"IDAT", b""), colour=2)
+    monkeypatch.setattr("labeler.images.raster._free_memory", lambda: 10**9)
+    assert "needs 2.2 GB of memory, and 1.0 GB are free" in refused(large)
+    np.testing.assert_array_equal(decoded(saved(GREY, "PNG")).image, GREY)
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="RLIMIT_AS is dependable on Linux only")
 def test_image_that_does_not_fit_in_memory_is_an_image_error(tmp_path: Path) -> None:
     path = tmp_path / "a.png"

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import os
+import re
 import struct
 import zlib
 from dataclasses import dataclass
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -18,6 +21,8 @@ from labeler.images.reading import refusal
 
 PIXEL_LIMIT = 400_000_000  # declared by the header, looked at before anything is decoded: 20,000 x 20,000
 BYTE_LIMIT = 2 * 10**9  # of the decoded pixels
+_COPIES = 2.5  # times the decoded pixels that decoding takes at its peak
+_ALWAYS_THERE = 500 * 10**6  # bytes for which nobody is asked
 # Our limit comes first and is the same for every format; Pillow's own would print warnings below it.
 PILImage.MAX_IMAGE_PIXELS = None
 
@@ -58,6 +63,20 @@ def check_size(width: int, height: int, bytes_per_pixel: int, name: str) -> None
         raise refusal(name, f"has no pixels ({width} x {height})", "save it again from the program that made it")
     if width * height > PIXEL_LIMIT or width * height * bytes_per_pixel > BYTE_LIMIT:
         raise refusal(name, f"is too large ({width:,} x {height:,} pixels)", "cut it into smaller images")
+    # Linux promises more memory than there is and then ends the program: no MemoryError would be seen.
+    needed = _COPIES * width * height * bytes_per_pixel
+    if needed > _ALWAYS_THERE and needed > (free := _free_memory()):
+        what = f"needs {needed / 1e9:.1f} GB of memory, and {free / 1e9:.1f} GB are free"
+        raise refusal(name, what, "close other programs or cut it into smaller images")
+
+
+def _free_memory() -> float:
+    """Bytes that can be had without swapping; infinite where the system does not say."""
+    try:
+        found = re.search(r"^MemAvailable:\s+(\d+) kB", Path("/proc/meminfo").read_text("ascii"), re.MULTILINE)
+    except OSError:
+        return math.inf
+    return int(found[1]) * 1024 if found else math.inf
 
 
 def undecodable(name: str, error: BaseException) -> ImageError:

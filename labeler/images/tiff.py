@@ -68,7 +68,13 @@ def _check_page(page: Any, size: int, name: str) -> None:
     if photometric not in (*_GREY, _RGB, _PALETTE, _CMYK, *_LIBTIFF_ONLY):
         raise refusal(name, "is camera raw data or of another kind that is not read", "save it as grey or RGB")
     segments = list(zip(page.dataoffsets, page.databytecounts, strict=True))
-    if not segments or any(count <= 0 or offset + count > size for offset, count in segments):
+    # tifffile fills what is missing with zeros and says nothing.
+    missing = len(segments) < math.prod(page.chunked) or any(
+        count <= 0 or offset + count > size for offset, count in segments
+    )
+    stored = sum(page.databytecounts)
+    needed = int(page.imagewidth) * int(page.imagelength) * samples * bits // 8
+    if missing or (int(page.compression) == 1 and stored < needed):
         raise refusal(name, "ends before the picture does", "copy it again from where it came from")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 import warnings
@@ -13,6 +14,8 @@ from watchdog.observers.api import BaseObserver
 
 # watchdog 7 says so when folders are made one in another; the later of two equal entries counts.
 warnings.filterwarnings("ignore", "Callback with id", RuntimeWarning)
+# What it logs when it is closed or a folder goes is of no use to a person; the watcher notices by itself.
+logging.getLogger("watchdog").setLevel(logging.CRITICAL)
 
 _KINDS = frozenset(("created", "modified", "moved", "closed"))  # not "opened": we open the files ourselves
 _MOST_NAMES = 100_000

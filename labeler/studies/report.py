@@ -17,7 +17,7 @@ from labeler.metrics import mean_iou
 from labeler.oracle import ReferenceOracle
 from labeler.project import Project
 from labeler.records import Image, ImageRecord, Mask
-from labeler.studies.simulation import accepted_ious
+from labeler.studies.simulation import ARTICLE_THRESHOLD, accepted_ious
 
 # Blue, green and red of the Okabe-Ito palette: told apart with any colour vision.
 PREDICTED, RIGHT, WRONG = (86, 180, 233), (0, 158, 115), (213, 94, 0)
@@ -29,7 +29,6 @@ CHECKED = "accepted_masks_checked"  # event with the accepted masks' agreement w
 def figures(project: Project) -> dict[str, Any]:
     """Every figure of a report, as the catalogue has it; ready for JSON."""
     champion = project.champion()
-    checked = project.events(kind=CHECKED, limit=1)
     return {
         **asdict(project.counts()),
         "threshold": project.settings.threshold,
@@ -57,18 +56,24 @@ def figures(project: Project) -> dict[str, Any]:
             }
             for record in project.rounds()
         ],
-        "accepted_checked": checked[-1].payload if checked else None,
+        "checks": [event.payload for event in project.events(kind=CHECKED)],
     }
 
 
 def check_accepted(project: Project, oracle: ReferenceOracle) -> None:
     """Compare each accepted mask with its reference and keep the outcome as an event of the project."""
     ious = list(accepted_ious(project, oracle).values())
-    below = sum(iou < project.settings.threshold for iou in ious)
-    payload: dict[str, Any] = {"masks": len(ious), "below_threshold": below}
-    if ious:
-        payload |= {"mean_iou": float(np.mean(ious)), "lowest_iou": float(np.min(ious))}
-    project.log(CHECKED, **payload)
+    champion, counts = project.champion(), project.counts()
+    project.log(
+        CHECKED,
+        model=None if champion is None else champion.version,
+        accepted=counts.accepted,
+        queued=counts.queued,
+        labelled=counts.labelled,
+        mean_iou=float(np.mean(ious)) if ious else None,
+        lowest_iou=float(np.min(ious)) if ious else None,
+        below=sum(iou < ARTICLE_THRESHOLD for iou in ious),
+    )
 
 
 def markdown_table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> str:

@@ -17,7 +17,6 @@ import typer
 from typer.core import TyperGroup
 
 from labeler.errors import LabelerError
-from labeler.records import Progress
 
 T = TypeVar("T")
 FAULT = 2
@@ -137,6 +136,8 @@ def follow(work: Generator[Any, None, T], title: str, *, each: Callable[[Any], N
 
 
 def _drain(work: Generator[Any, None, T], each: Callable[[Any], None] | None) -> T:
+    from labeler.records import Progress  # brings numpy, which the help does without
+
     while True:
         try:
             step = next(work)
@@ -151,6 +152,8 @@ def _with_bar(work: Generator[Any, None, T], title: str, each: Callable[[Any], N
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
     from rich.progress import Progress as Bar
+
+    from labeler.records import Progress
 
     columns = (
         TextColumn("{task.description}", markup=False),

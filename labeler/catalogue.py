@@ -162,10 +162,10 @@ class Catalogue:
     def images(
         self, *, state: ImageState | None = None, after: int = 0, limit: int | None = None, by_confidence: bool = False
     ) -> list[ImageRecord]:
-        """Images by id above ``after``, or the least confident first (those without a prediction before them)."""
+        """Images by id above ``after``, or as a queue: skipped ones last, the least confident first."""
         where = "WHERE i.id > ?" + ("" if state is None else " AND i.state = ?")
         values = (after,) if state is None else (after, state)
-        order = "i.confidence, i.id" if by_confidence else "i.id"
+        order = "i.skips, i.confidence, i.id" if by_confidence else "i.id"
         query = f"{_IMAGE} {where} ORDER BY {order} LIMIT ?"
         return [self._image(row) for row in self._database.rows(query, (*values, -1 if limit is None else limit))]
 
@@ -177,10 +177,10 @@ class Catalogue:
         return self._image(row)
 
     def to_predict(self, version: int, *, limit: int) -> list[ImageRecord]:
-        """Queue, then pool, without a prediction by ``version``; the least confident of each first."""
+        """Queue, pool, then accepted images without a prediction by ``version``; the least confident of each first."""
         found: list[tuple[Any, ...]] = []
         query = f"{_IMAGE} WHERE i.state = ? AND i.model_version IS NOT ? ORDER BY i.confidence, i.id LIMIT ?"
-        for state in (ImageState.QUEUED, ImageState.POOL):
+        for state in (ImageState.QUEUED, ImageState.POOL, ImageState.ACCEPTED):
             if len(found) < limit:
                 found += self._database.rows(query, (state, version, limit - len(found)))
         return [self._image(row) for row in found]
@@ -267,9 +267,10 @@ class Catalogue:
         return PredictionRecord(image_id, version, confidence, soft_iou, stability, foreground, digest.hex())
 
     def count_to_predict(self, version: int | None) -> int:
-        """How many images of queue and pool have no prediction by ``version``."""
+        """How many images that no person has decided on have no prediction by ``version``."""
         row = self._database.row(
-            "SELECT count(*) FROM images WHERE state IN ('queued', 'pool') AND (? IS NULL OR model_version IS NOT ?)",
+            "SELECT count(*) FROM images WHERE state IN ('queued', 'pool', 'accepted') "
+            "AND (? IS NULL OR model_version IS NOT ?)",
             (version, version),
         )
         return 0 if row is None else int(row[0])

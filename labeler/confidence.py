@@ -24,8 +24,12 @@ class Scores:
 
     @property
     def confidence(self) -> float:
-        """Predicted plain IoU of the mask with a person's: the first, uncalibrated estimate."""
-        return self.soft_iou
+        """Predicted plain IoU of the mask with a person's: the first, uncalibrated estimate.
+
+        Soft IoU times stability. Soft IoU alone believes what an early model believes: on dsb2018 nuclei after 10
+        labels its mean was 0.88 where the true mean IoU was 0.67; the product's was 0.77.
+        """
+        return self.soft_iou * self.stability
 
 
 def predictions_of(logits: Tensor) -> list[Prediction]:
@@ -59,7 +63,7 @@ def _scores(masks: Tensor, per_class: Tensor, foreground: Tensor, margin: Tensor
     empty = ~(masks > 0).flatten(1).any(dim=1)
     # Soft IoU is 0/0 on an empty mask: its own branch asks for the pixel most likely to be missed.
     soft = torch.where(empty, 1 - foreground.flatten(1).amax(dim=1), soft)
-    stable = torch.where(empty, 1 - (margin > -STABILITY_MARGIN).flatten(1).any(dim=1).float(), stability(margin))
+    stable = torch.where(empty, torch.ones_like(soft), stability(margin))
     share = (masks > 0).flatten(1).float().mean(dim=1)
     rows = torch.stack([soft, stable, share], dim=1).cpu().tolist()
     return [Scores(*row) for row in rows]

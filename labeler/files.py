@@ -69,3 +69,9 @@ def shipped(relative: str) -> Path:
     """Path of a shipped file such as ``models/ships.safetensors``: in the wheel, else in the checkout."""
     inside = PACKAGE / relative
     return inside if inside.exists() else PACKAGE.parent / relative
+
+
+def prediction_paths(folder: Path, image_id: int, version: int) -> tuple[Path, Path]:
+    """Files of a prediction below ``predictions/``: mask and probabilities, both PNG."""
+    place = folder / f"{version:04d}"
+    return place / f"{image_id}.mask.png", place / f"{image_id}.prob.png"

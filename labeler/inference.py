@@ -18,6 +18,7 @@ from labeler.confidence import predictions_of
 from labeler.dataset import network_input
 from labeler.device import autocast_dtype, choose_device, is_out_of_memory, release_memory
 from labeler.errors import LabelerError
+from labeler.files import prediction_paths
 from labeler.networks import FoldedUNet, ResidualUNet
 from labeler.records import Image, Prediction, PredictionRecord
 
@@ -129,12 +130,6 @@ class FailedImage:
 
     image_id: int
     reason: str = field(default="")
-
-
-def prediction_paths(folder: Path, image_id: int, version: int) -> tuple[Path, Path]:
-    """Files of a prediction: its mask and its probabilities, both PNG."""
-    place = folder / f"{version:04d}"
-    return place / f"{image_id}.mask.png", place / f"{image_id}.prob.png"
 
 
 def predict_files(

@@ -15,13 +15,6 @@ LOCK = "lock"
 FOLDERS = ("masks", "predictions", "models", "journal", "frames")
 
 
-def prediction_paths(folder: Path, image_id: int, version: int) -> tuple[Path, Path]:
-    """Files of a prediction below ``predictions/``: mask and probabilities."""
-    # The writer's copy of this rule is in inference, which imports torch; a test holds the two together.
-    place = folder / f"{version:04d}"
-    return place / f"{image_id}.mask.png", place / f"{image_id}.prob.png"
-
-
 def refuse_occupied(folder: Path) -> None:
     """ProjectError unless a project can be made in ``folder``; what a killed attempt has left does not count."""
     if (folder / projectfile.NAME).exists():

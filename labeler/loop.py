@@ -97,7 +97,10 @@ class Loop:
 
     def _wants_prediction(self, image_id: int, version: int) -> bool:
         record = self.project.image(image_id)
-        return record.state in (ImageState.POOL, ImageState.QUEUED) and record.model_version != version
+        return (
+            record.state in (ImageState.POOL, ImageState.QUEUED, ImageState.ACCEPTED)
+            and record.model_version != version
+        )
 
     def record(self, results: Sequence[PredictionRecord | FailedImage]) -> None:
         """Write predictions down and gate them; images that cannot be read any more are set apart."""
@@ -129,6 +132,8 @@ class Loop:
         if self.project.champion() is None:
             waiting = [*self.project.images(state=ImageState.QUEUED), *self.project.images(state=ImageState.POOL)]
             return ORDERS["random"](waiting)[:limit]
+        if order == "confidence":  # the catalogue has an index for it
+            return self.project.images(state=ImageState.QUEUED, by_confidence=True, limit=limit)
         return ORDERS[order](self.project.images(state=ImageState.QUEUED))[:limit]
 
     def next_query(self, after: int | None = None, *, order: str = "confidence") -> int | None:
@@ -166,16 +171,16 @@ class Loop:
         self.project.set_state(image_id, ImageState.EXCLUDED, reason=reason)
 
     def restore(self, image_id: int) -> None:
-        """Bring an excluded image back."""
-        self.project.set_state(image_id, ImageState.POOL)
+        """Bring an excluded image back: to its label, else to be predicted again."""
+        labelled = self.project.image(image_id).origin is not None
+        self.project.set_state(image_id, ImageState.LABELLED if labelled else ImageState.POOL)
 
     # -- rounds -----------------------------------------------------------------------------------------------
 
     @property
     def new_labels(self) -> int:
         """Core labels made since the last round was started."""
-        mark = self._last_mark()
-        return sum(label.label_id > mark for label in self.project.labels(split=Split.CORE))
+        return self.project.count_labels(split=Split.CORE, after=self._last_mark())
 
     def _last_mark(self) -> int:
         started = self.project.events(kind="round_started", limit=1)
@@ -249,7 +254,7 @@ class Loop:
         )
         self._record_round(job, published=published, result=result, reason="" if published else "worse on the holdout")
         if published:
-            self._publish(job.version)
+            self.project.set_champion(job.version)
         return RoundOutcome(job.version, published, ours, theirs, _sentence(job.version, published, ours, theirs))
 
     def fail_round(self, job: TrainingJob, why: str) -> None:
@@ -275,7 +280,7 @@ class Loop:
             raise ProjectError(f"there is no model version {version}; `labeler models` lists them")
         if sha256_of_file(known[version].path) != known[version].sha256:
             raise CheckpointError(f"{known[version].path}: damaged; choose another version")
-        self._publish(version)
+        self.project.set_champion(version)
 
     def adopt_model(self, path: Path) -> VersionRecord:
         """Start from a model file: a copy becomes a version and the champion. CheckpointError where it cannot be."""
@@ -297,12 +302,8 @@ class Loop:
             core_iou=None,
             metrics={"adopted": path.name},
         )
-        self._publish(version)
-        return next(record for record in self.project.versions() if record.version == version)
-
-    def _publish(self, version: int) -> None:
         self.project.set_champion(version)
-        self.project.invalidate_predictions()
+        return next(record for record in self.project.versions() if record.version == version)
 
     # -- status -----------------------------------------------------------------------------------------------
 

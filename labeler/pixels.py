@@ -14,8 +14,8 @@ from labeler import masks, metrics, provenance
 from labeler.catalogue import Catalogue
 from labeler.database import now
 from labeler.errors import ImageError, MaskError, StorageError
-from labeler.files import sha256_of, write_atomically
-from labeler.layout import portable, prediction_paths
+from labeler.files import prediction_paths, sha256_of, write_atomically
+from labeler.layout import portable
 from labeler.ledger import Ledger, NewLabel
 from labeler.records import ImageRecord, LabelOrigin, LabelRecord, Mask, PredictionRecord, Split
 

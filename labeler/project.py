@@ -291,13 +291,13 @@ class Project:
         self._keep(self.settings.model_copy(update={"threshold": threshold}), self.sources)
         return self._catalogue.regate(threshold)
 
-    def invalidate_predictions(self) -> int:
-        """How many images of queue and pool the champion has still to predict; they keep state and order meanwhile."""
+    def count_to_predict(self) -> int:
+        """How many undecided images the champion has still to predict; they keep state and order meanwhile."""
         champion = self._ledger.champion()
         return self._catalogue.count_to_predict(None if champion is None else champion.version)
 
     def to_predict(self, version: int, *, limit: int) -> list[ImageRecord]:
-        """Queue, then pool, without a prediction by ``version``; the least confident of each first."""
+        """Queue, pool, then accepted images without a prediction by ``version``; the least confident of each first."""
         return self._catalogue.to_predict(version, limit=limit)
 
     # Labels

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from skimage import draw
 
 Pixels = NDArray[np.intp]
+Distractor = Literal["rectangle", "triangle", "none"]
 LOW, HIGH = (0.0, 0.75), (0.25, 1.0)  # ranges of the uniform noise
 
 
@@ -23,7 +24,7 @@ class ShipsConfig:
     margin: int = 20  # centres and corners lie in [margin, size - margin)
     radii: tuple[float, float] = (10.0, 20.0)  # semi-axes of the ellipse
     sides: tuple[float, float] = (10.0, 40.0)  # sides of the distractor
-    distractor: Literal["rectangle", "triangle", "none"] = "rectangle"
+    distractor: Distractor = "rectangle"
 
 
 ARTICLE = ShipsConfig()

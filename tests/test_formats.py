@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from pycocotools import mask as rle
 from pycocotools.coco import COCO
 
-from labeler import layout, masks
+from labeler import files, masks
 from labeler.errors import ExportError, MaskError
 from labeler.files import sha256_of, sha256_of_file
 from labeler.formats import FORMATS, Manifest, coco, export, png
@@ -98,7 +98,7 @@ def label(project: Project, image_id: int, mask: Mask, split: Split = Split.CORE
 
 
 def accept(project: Project, image_id: int, mask: Mask) -> None:
-    mask_path, probability_path = layout.prediction_paths(project.predictions_folder, image_id, 1)
+    mask_path, probability_path = files.prediction_paths(project.predictions_folder, image_id, 1)
     mask_path.parent.mkdir(exist_ok=True)
     digest = masks.save(mask_path, mask, durable=False)
     masks.save(probability_path, (mask > 0).astype(np.uint8) * 255, durable=False)

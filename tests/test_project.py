@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from labeler import layout, masks, provenance
+from labeler import files, masks, provenance
 from labeler.errors import ImageError, MaskError, ProjectError, ProjectLocked, SettingsError, StorageError
 from labeler.files import sha256_of
 from labeler.project import Project
@@ -59,7 +59,7 @@ def predict(
 ) -> PredictionRecord:
     """Write a prediction as the inference job does."""
     mask = blob() if mask is None else mask
-    mask_path, probability_path = layout.prediction_paths(project.predictions_folder, image_id, version)
+    mask_path, probability_path = files.prediction_paths(project.predictions_folder, image_id, version)
     mask_path.parent.mkdir(exist_ok=True)
     digest = masks.save(mask_path, mask, durable=False)
     masks.save(probability_path, (mask * 200).astype(np.uint8), durable=False)
@@ -392,20 +392,21 @@ def test_threshold_edited_by_hand_is_followed(project: Project, images: Path) ->
         assert again.image(image_id).state is ImageState.ACCEPTED
 
 
-def test_publish_makes_queue_and_pool_wait_for_the_champion(project: Project, images: Path) -> None:
+def test_publish_makes_all_undecided_images_wait_for_the_champion(project: Project, images: Path) -> None:
     ids = project.add([item(images / name) for name in "abcde"])
     publish(project)
     confidences = dict(zip(ids, (0.6, 0.2, 0.9, 0.3), strict=False))
     project.record_predictions([predict(project, i, c) for i, c in confidences.items()], threshold=0.8)
     assert [record.image_id for record in project.to_predict(1, limit=10)] == [ids[4]]
     publish(project)
-    assert project.invalidate_predictions() == 4
-    assert [record.image_id for record in project.to_predict(2, limit=10)] == [ids[1], ids[3], ids[0], ids[4]]
+    assert project.count_to_predict() == 5
+    order = [ids[1], ids[3], ids[0], ids[4], ids[2]]
+    assert [record.image_id for record in project.to_predict(2, limit=10)] == order
     assert len(project.to_predict(2, limit=2)) == 2
     assert project.image(ids[1]).state is ImageState.QUEUED
     project.record_predictions([predict(project, ids[1], 0.95, version=2)], threshold=0.8)
     assert project.image(ids[1]).state is ImageState.ACCEPTED
-    assert not layout.prediction_paths(project.predictions_folder, ids[1], 1)[0].exists()
+    assert not files.prediction_paths(project.predictions_folder, ids[1], 1)[0].exists()
 
 
 def test_late_prediction_of_a_retired_version_is_dropped(project: Project, images: Path) -> None:
@@ -423,7 +424,7 @@ def test_lost_prediction_is_made_again(project: Project, images: Path, damage: s
     (image_id,) = project.add([item(images / "a")])
     publish(project)
     project.record_predictions([predict(project, image_id, 0.9)], threshold=0.8)
-    mask_path, probability_path = layout.prediction_paths(project.predictions_folder, image_id, 1)
+    mask_path, probability_path = files.prediction_paths(project.predictions_folder, image_id, 1)
     if damage == "deleted":
         shutil.rmtree(mask_path.parent)
     elif damage == "cut":
@@ -614,8 +615,3 @@ def test_view_of_a_lost_mask_leaves_it_to_the_owner(project: Project, images: Pa
         view.label_mask(image_id)
     assert mask_path.read_bytes() == b"cut"
     assert project.image(image_id).state is ImageState.LABELLED
-
-
-def test_prediction_files_lie_where_inference_writes_them(tmp_path: Path) -> None:
-    inference = pytest.importorskip("labeler.inference")
-    assert layout.prediction_paths(tmp_path, 123, 7) == inference.prediction_paths(tmp_path, 123, 7)

@@ -16,9 +16,13 @@ from labeler.files import write_atomically
 from labeler.inference import Predictor
 from labeler.metrics import iou, stepped_iou
 from labeler.settings import Settings
+from labeler.ships import Distractor
 from labeler.training import RoundResult, TrainingJob, run_round
 
-PAIRS = {"rectangle": 22, "triangle": 6}  # few of the second: it is to be unsure there, not wrong and sure
+PAIRS: dict[Distractor, int] = {
+    "rectangle": 22,
+    "triangle": 6,
+}  # few of the second: it is to be unsure there, not wrong and sure
 STEPS = 1500
 SEED = 2018
 FRESH_SEED = 990_000

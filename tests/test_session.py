@@ -178,6 +178,25 @@ def test_an_image_changed_in_mid_stroke_keeps_the_stroke(session: Session, qtbot
     assert session.editor.mask.any()
 
 
+def test_a_stroke_on_the_image_before_does_not_reach_this_one(session: Session, qtbot: QtBot, tmp_path: Path) -> None:
+    start(session, qtbot, tmp_path)
+    before = session.editor
+    assert before is not None
+
+    def end_late(*_: object) -> None:  # as a canvas does whose button is still down when the image changes
+        patch = before.end_stroke()
+        assert patch is not None
+        session.keep_patch(patch)
+
+    session.show_next()
+    before.begin_stroke(value=1, diameter=6)
+    before.extend_stroke([(20, 20)])
+    session.image_loaded.connect(end_late)
+    until(qtbot, lambda: session.editor is not None)
+    assert session.project is not None
+    assert session.project.drafts() == []
+
+
 def test_a_draft_that_was_undone_is_none(session: Session, qtbot: QtBot, tmp_path: Path) -> None:
     start(session, qtbot, tmp_path)
     paint(session)
@@ -359,7 +378,7 @@ def test_a_round_without_labels_is_refused_in_words(session: Session, qtbot: QtB
 def test_a_round_can_be_paused_and_stopped(session: Session, engine: FakeEngine, qtbot: QtBot, tmp_path: Path) -> None:
     start(session, qtbot, tmp_path, 8)
     engine.gate.clear()
-    with qtbot.waitSignal(session.round_started):
+    with qtbot.waitSignal(session.round_progressed):
         label(session, qtbot, 3)
     session.pause_round(True)
     status = session.status()

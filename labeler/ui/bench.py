@@ -20,8 +20,9 @@ from labeler.ui.intake import Intake
 from labeler.ui.pictures import Pictures
 from labeler.ui.predicting import Predicting
 from labeler.ui.rounds import Rounds
+from labeler.ui.rows import Rows
 from labeler.ui.starting import Starting, Survey
-from labeler.ui.status import News, SessionStatus, saved_text
+from labeler.ui.status import SessionStatus, saved_text
 from labeler.ui.threshold import ThresholdHistory
 from labeler.ui.worker import Lane
 
@@ -45,7 +46,7 @@ class Bench(Announcer):
         self._desk = Desk(self._pictures, self)
         self._predicting = Predicting(self._lane, engine, self)
         self._rounds = Rounds(self._lane, engine, self)
-        self._news = News(self)
+        self._rows = Rows(self)
         self._threshold = ThresholdHistory()
         self._project: Project | None = None
         self._loop: Loop | None = None
@@ -93,7 +94,7 @@ class Bench(Announcer):
         self._exporting.progressed.connect(self._tell_export)
         self._exporting.ended.connect(self._end_export)
         self._exporting.failed.connect(self._fail_export)
-        self._news.told.connect(self._tell)
+        self._rows.told.connect(self._tell)
         self._tick.timeout.connect(self._tell_status)
 
     # The project
@@ -112,13 +113,13 @@ class Bench(Announcer):
             with self._blaming(self.tr("The model cannot be used; the project starts without one")):
                 self._loop.adopt_model(model)
         self._pictures.open(project)
+        self._rows.open(project)
         self._desk.open(self._loop)
         self.opened.emit()
         if drafts := project.drafts():
             self.show_image(drafts[0])
             self.message.emit(self.tr("Your drawings that were not accepted yet are back: {}").format(len(drafts)))
-        self._news.note(None)
-        self._news.tell()
+        self._rows.note_all()
         self._tick.start()
         self._rounds.open(self._loop)
         self._predicting.open(self._loop)
@@ -130,7 +131,7 @@ class Bench(Announcer):
         if self._project is None:
             return
         self._tick.stop()
-        self._news.forget()
+        self._rows.close()
         self.stop_export()
         self._intake.close()
         self._desk.close()
@@ -191,13 +192,13 @@ class Bench(Announcer):
     # News
 
     def _note_gate(self) -> None:
-        self._news.note(None)
+        self._rows.note_all()
         self._rounds.consider()
         self._tell_status()
 
     @Slot()
     def _adopt_champion(self) -> None:
-        self._news.note(None)
+        self._rows.note_all()
         self._predicting.start_over()
         self._predict_shown(self.current)
         self._tell_status()
@@ -229,12 +230,12 @@ class Bench(Announcer):
 
     @Slot(object)
     def _note_images(self, added: set[int]) -> None:
-        self._news.note(added)
+        self._rows.note(added)
         self._predicting.pump()
 
     @Slot(object)
     def _note_predictions(self, image_ids: set[int]) -> None:
-        self._news.note(image_ids)
+        self._rows.note(image_ids)
         if self.current in image_ids:
             self._desk.take_prediction()
 
@@ -285,15 +286,15 @@ class Bench(Announcer):
         return self._project.image(image_id)
 
     def records(self) -> list[ImageRecord]:
-        """All images of the open project, none without one."""
-        return [] if self._project is None else self._project.images()
+        """All images of the open project as they were last told, none without one."""
+        return self._rows.all()
 
     def curves(self) -> Curves:
         """The series of the Progress panel."""
         from labeler.ui import series  # imports the plots, which the start page does not need
 
         assert self._project is not None
-        return series.curves_of(self._project)
+        return series.curves_of(self._project, self._rows.all())
 
     def status(self) -> SessionStatus | None:
         """What ``status_changed`` tells; None without a project."""

@@ -41,6 +41,7 @@ class Desk(QObject):
         self._unsaved = False  # the journal of the current image lacks an edit
         self._prediction: Mask | None = None
         self._drafted = False
+        self._presenting = False
         self._worked_s = 0.0
         self._touched = 0.0
         self.current = -1
@@ -110,7 +111,9 @@ class Desk(QObject):
         self.editor = editor
         self._prediction = self._stored_prediction()
         self._worked_s, self._touched = 0.0, time.monotonic()
+        self._presenting = True
         self.image_loaded.emit(image_id, image, editor)
+        self._presenting = False
         self._tell_drafted()
 
     def _check_size(self, editor: MaskEditor, image: Image, image_id: int) -> None:
@@ -185,7 +188,8 @@ class Desk(QObject):
 
     def keep(self, entry: Entry) -> None:
         """Write an edit that has been made to the journal; a disk that refuses leaves it in memory and says so."""
-        if self.editor is None or self._loop is None:
+        # While an image is being presented, what ends is a stroke on the one before, which has been put away.
+        if self.editor is None or self._loop is None or self._presenting:
             return
         self._touch()
         try:

@@ -144,7 +144,8 @@ class Session(Bench):
             self._go_on(image_id, following)
 
     def _go_on(self, image_id: int, following: int) -> None:
-        self._news.note({image_id})
+        self._rows.note({image_id})
+        self._rows.tell()
         if following >= 0:
             self.show_image(following)
         else:
@@ -156,7 +157,8 @@ class Session(Bench):
         if self._loop is not None:
             with self._blaming(self.tr("Not saved")):
                 self._loop.restore(image_id)
-                self._news.note({image_id})
+                self._rows.note({image_id})
+                self._rows.tell()
                 self._predicting.pump()
                 self._predict_shown(self.current)
 

@@ -1,4 +1,4 @@
-"""What the status strip and the buttons are told, and changes of rows that are told together."""
+"""What the status strip and the buttons are told."""
 
 from __future__ import annotations
 
@@ -6,12 +6,10 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QCoreApplication, QObject, QTimer, Signal, Slot
+from PySide6.QtCore import QCoreApplication
 
 if TYPE_CHECKING:
     from labeler.loop import Status
-
-TELL_MS = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,34 +40,3 @@ def saved_text(saved_at: float | None, unsaved: int) -> str:
 
 def _tr(text: str) -> str:
     return QCoreApplication.translate("status", text)
-
-
-class News(QObject):
-    """Collects which images have changed and tells them together, at most every TELL_MS."""
-
-    told = Signal(object)  # set of image ids, or None for everything
-
-    def __init__(self, parent: QObject | None = None) -> None:
-        super().__init__(parent)
-        self._changed: set[int] | None = set()
-        self._timer = QTimer(self, singleShot=True, interval=TELL_MS)
-        self._timer.timeout.connect(self.tell)
-
-    def note(self, changed: set[int] | None) -> None:
-        """These images have changed, or everything."""
-        self._changed = None if changed is None or self._changed is None else self._changed | changed
-        if not self._timer.isActive():
-            self._timer.start()
-
-    @Slot()
-    def tell(self) -> None:
-        """Tell now what is waiting to be told."""
-        self._timer.stop()
-        changed, self._changed = self._changed, set()
-        if changed is None or changed:
-            self.told.emit(changed)
-
-    def forget(self) -> None:
-        """Drop what is waiting: its project is closed."""
-        self._timer.stop()
-        self._changed = set()

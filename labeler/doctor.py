@@ -19,8 +19,6 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from labeler.errors import LabelerError
-
 APT = "apt-get install -y --no-install-recommends"
 # Leave-one-out proven on a bare Debian 12; the rest is what these packages pull in by themselves.
 PACKAGES = {
@@ -158,14 +156,6 @@ class WindowProbe:
 def window_fault(environ: Mapping[str, str] = os.environ) -> str:
     """Why no window can be opened here, as a sentence with the way out; "" if one can."""
     return display_fault(environ) or WindowProbe(environ).fault()
-
-
-def require_window() -> WindowProbe:
-    """Start the probe of a window; LabelerError at once where there is no display."""
-    clean_qt_environment()
-    if why := display_fault():
-        raise LabelerError(why)
-    return WindowProbe()
 
 
 def _probe_sentence(seen: Mapping[str, object], complaint: str) -> str:

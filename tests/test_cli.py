@@ -371,6 +371,7 @@ def test_doctor_finds_this_machine_fit_enough_to_test() -> None:
 
 def test_headless_demo_reports_the_figures_of_its_catalogue(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(demo, "STEPS", 3)
+    monkeypatch.setattr(demo, "LABELS_A_ROUND", 6)
     out = tmp_path / "demo"
     told = answer("demo", "--headless", "--images", "30", "--out", out)
     with Project.open(out / "project") as opened:

@@ -2,30 +2,41 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from labeler import doctor
 from labeler.cli.console import emit, follow, note, say
+from labeler.doctor import WindowProbe, clean_qt_environment, display_fault
 from labeler.errors import LabelerError, ProjectError
 
 Folder = Annotated[Path, typer.Argument(metavar="DIR", help="Folder of the project.", show_default=False)]
 
 
-def start(*, project: Path | None = None, sample: bool = False) -> None:
+def start(*, project: Path | None = None) -> None:
     """Show the window until it is closed. LabelerError where none can be shown; never an abort."""
-    probe = doctor.require_window()  # tries Qt in a child process while we import it here
+    run, fault = _prepared()
+    if run is None:
+        raise LabelerError(fault)
+    raise typer.Exit(run(project=project))
+
+
+def _prepared() -> tuple[Callable[..., int] | None, str]:
+    """The window's program, or None and why none can be shown here, as a sentence."""
+    clean_qt_environment()
+    if fault := display_fault():
+        return None, fault
+    probe = WindowProbe()  # tries Qt in a child process while we import it here
     try:
         from labeler.ui.app import run
     except ImportError:
         if fault := probe.fault():
-            raise LabelerError(fault) from None
+            return None, fault
         raise
-    if fault := probe.fault():
-        raise LabelerError(fault)
-    raise typer.Exit(run(project=project, sample=sample))
+    fault = probe.fault()
+    return (None, fault) if fault else (run, "")
 
 
 def open_project(folder: Folder) -> None:
@@ -46,9 +57,9 @@ def demo(
 ) -> None:
     """Show the sample: a trained U-Net on a stream of ships, and a queue of what it is unsure of."""
     if not headless:
-        fault = _why_no_window()
-        if not fault:
-            start(sample=True)
+        run, fault = _prepared()
+        if run is not None:
+            raise typer.Exit(run(sample=True))
         note(f"labeler: {fault}")
         note("labeler: telling the sample's story without a window instead")
     from labeler.studies.demo import free_folder, tell
@@ -62,8 +73,3 @@ def demo(
     say(f"report: {story.report}")
     say(f"picture: {story.sheet}")
     say(f"project: {story.project}")
-
-
-def _why_no_window() -> str:
-    doctor.clean_qt_environment()
-    return doctor.window_fault()

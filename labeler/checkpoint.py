@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import json
 import pickle
 import re
+import warnings
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -86,9 +88,10 @@ def _read_safetensors(path: Path, payload: bytes) -> dict[str, Tensor]:
 
 
 def _read_torch(path: Path, payload: bytes) -> dict[str, Tensor]:
-    del payload  # torch reads the file itself
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # about foreign pickles, which are refused below anyway
+            content = torch.load(io.BytesIO(payload), map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError, AttributeError, OSError) as error:
         reason = f"not a plain PyTorch state dict ({_first_line(error)})"
         raise CheckpointError(f"{path}: {reason}; save it with torch.save(model.state_dict(), ...)") from error

@@ -239,7 +239,7 @@ class Loop:
     def finish_round(self, job: TrainingJob, result: RoundResult) -> RoundOutcome:
         """Record a round; publish its challenger unless the holdout speaks against it."""
         champion = self.project.champion()
-        published = champion is None or not_worse(result.challenger_ious, result.champion_ious)
+        published = not_worse(result.challenger_ious, result.champion_ious)
         ours, theirs = _mean(result.challenger_ious), _mean(result.champion_ious)
         self.project.add_version(
             result.path,

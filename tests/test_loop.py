@@ -1,0 +1,308 @@
+"""The loop, step by step, without Qt and without threads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from labeler import checkpoint, files, images, masks, ships
+from labeler.checkpoint import Checkpoint
+from labeler.errors import CheckpointError, ProjectError, TrainingError
+from labeler.inference import FailedImage, predict_files
+from labeler.loop import Loop, not_worse
+from labeler.networks import NetworkConfig, ResidualUNet
+from labeler.project import Project
+from labeler.records import ImageState, LabelOrigin, PredictionRecord, Split, VersionStatus
+from labeler.settings import Settings
+from labeler.ships import ShipsConfig
+from labeler.stream import parse_source, scan
+from labeler.training import RoundResult, TrainingJob
+
+SMALL = ShipsConfig(size=32, margin=10, radii=(4.0, 7.0), sides=(4.0, 8.0))
+COUNT = 16
+
+
+@pytest.fixture
+def loop(tmp_path: Path) -> Iterator[Loop]:
+    folder = tmp_path / "images"
+    folder.mkdir()
+    for index, (image, _) in enumerate(ships.pairs(COUNT, seed=1, config=SMALL)):
+        (folder / f"{index}.png").write_bytes(images.encode(ships.as_uint8(image)))
+    settings = Settings(first_labels=4, holdout_every=3, base_width=2, device="cpu")
+    with Project.create(tmp_path / "project", settings=settings) as project:
+        project.add(list(scan(parse_source(str(folder)))))
+        yield Loop(project)
+
+
+def _label(loop: Loop, count: int) -> list[int]:
+    done = []
+    for _ in range(count):
+        image_id = loop.next_query()
+        assert image_id is not None
+        record = loop.project.image(image_id)
+        mask = np.zeros((record.height, record.width), np.uint8)
+        mask[8:20, 8:20] = 1
+        loop.commit(image_id, mask)
+        done.append(image_id)
+    return done
+
+
+def _result(job: TrainingJob, ours: float = 0.8, theirs: float | None = None, *, width: int = 2) -> RoundResult:
+    torch.manual_seed(job.version)
+    digest = checkpoint.save(job.output, Checkpoint.of(ResidualUNet(NetworkConfig(base_width=width))))
+    count = len(job.holdout)
+    return RoundResult(
+        path=job.output,
+        sha256=digest,
+        core_iou=0.9,
+        core_count=len(job.core),
+        judged=tuple(sample.mask_path for sample in job.holdout),
+        challenger_ious=(ours,) * count,
+        champion_ious=None if theirs is None else (theirs,) * count,
+        steps=10,
+        seconds=1.0,
+    )
+
+
+def _publish(loop: Loop) -> int:
+    job = loop.freeze_round()
+    loop.finish_round(job, _result(job))
+    return job.version
+
+
+def _record(loop: Loop, image_id: int, confidence: float) -> None:
+    champion = loop.project.champion()
+    assert champion is not None
+    mask_path, probability_path = files.prediction_paths(loop.project.predictions_folder, image_id, champion.version)
+    mask_path.parent.mkdir(exist_ok=True)
+    mask = np.zeros((32, 32), np.uint8)
+    mask[4:9, 4:9] = 1
+    digest = masks.save(mask_path, mask)
+    masks.save(probability_path, mask * np.uint8(255))
+    loop.record([PredictionRecord(image_id, champion.version, confidence, confidence, 1.0, 0.1, digest)])
+
+
+def test_cold_start_asks_for_the_first_labels_then_trains(loop: Loop) -> None:
+    assert loop.prediction_job() is None
+    assert loop.labels_until_round == 4
+    assert not loop.round_due()
+    assert loop.why_no_round()
+    with pytest.raises(TrainingError, match="at least one label"):
+        loop.freeze_round()
+    _label(loop, 3)
+    assert loop.labels_until_round == 1
+    assert not loop.round_due()
+    _label(loop, 1)
+    assert loop.round_due()
+    job = loop.freeze_round()
+    assert len(job.core) == 3
+    assert len(job.holdout) == 1
+    assert job.champion is None
+    assert not loop.round_due()
+
+
+def test_every_third_label_here_goes_to_the_holdout_and_stays_there(loop: Loop) -> None:
+    labelled = _label(loop, 6)
+    splits = [loop.project.image(image_id).split for image_id in labelled]
+    assert splits == [Split.CORE, Split.CORE, Split.HOLDOUT] * 2
+    loop.commit(labelled[2], np.ones((32, 32), np.uint8))
+    assert loop.project.image(labelled[2]).split is Split.HOLDOUT
+
+
+def test_first_round_is_published_and_everything_waits_for_its_prediction(loop: Loop) -> None:
+    _label(loop, 4)
+    version = _publish(loop)
+    champion = loop.project.champion()
+    assert champion is not None
+    assert champion.version == version == 1
+    job = loop.prediction_job()
+    assert job is not None
+    assert len(job.items) == COUNT - 4
+    assert job.version == 1
+
+
+def test_real_predictions_are_gated(loop: Loop) -> None:
+    _label(loop, 4)
+    _publish(loop)
+    while (job := loop.prediction_job(limit=5)) is not None:
+        for results in predict_files(job):
+            loop.record(results)
+    counts = loop.project.counts()
+    assert counts.pool == 0
+    assert counts.accepted + counts.queued == COUNT - 4
+    for record in loop.project.images():
+        if record.confidence is not None and record.state is not ImageState.LABELLED:
+            assert (record.confidence >= loop.project.settings.threshold) == (record.state is ImageState.ACCEPTED)
+
+
+def test_confident_images_are_accepted_and_the_least_confident_is_asked_first(loop: Loop) -> None:
+    _label(loop, 4)
+    _publish(loop)
+    ids = [record.image_id for record in loop.project.images(state=ImageState.POOL)]
+    for image_id, confidence in zip(ids, (0.7, 0.95, 0.3), strict=False):
+        _record(loop, image_id, confidence)
+    assert loop.project.image(ids[1]).state is ImageState.ACCEPTED
+    assert [record.image_id for record in loop.queue()] == [ids[2], ids[0]]
+    assert loop.next_query() == ids[2]
+    loop.skip(ids[2])
+    assert loop.next_query() == ids[0]
+
+
+def test_threshold_gates_again_and_back(loop: Loop) -> None:
+    _label(loop, 4)
+    _publish(loop)
+    ids = [record.image_id for record in loop.project.images(state=ImageState.POOL)]
+    for image_id, confidence in zip(ids, (0.7, 0.95, 0.3), strict=False):
+        _record(loop, image_id, confidence)
+    before = {record.image_id: record.state for record in loop.project.images()}
+    assert loop.set_threshold(0.5) == (1, 0)
+    assert loop.project.image(ids[0]).state is ImageState.ACCEPTED
+    loop.set_threshold(0.8075)
+    assert {record.image_id: record.state for record in loop.project.images()} == before
+
+
+def test_image_in_hand_is_never_accepted_behind_the_person_s_back(loop: Loop) -> None:
+    _label(loop, 4)
+    _publish(loop)
+    image_id = loop.project.images(state=ImageState.POOL)[0].image_id
+    loop.in_hand = image_id
+    _record(loop, image_id, 0.99)
+    assert loop.project.image(image_id).state is ImageState.QUEUED
+
+
+def test_commit_tells_a_look_from_a_correction(loop: Loop) -> None:
+    _label(loop, 4)
+    _publish(loop)
+    first, second = (record.image_id for record in loop.project.images(state=ImageState.POOL)[:2])
+    for image_id in (first, second):
+        _record(loop, image_id, 0.4)
+    assert loop.commit(first, loop.opening_mask(first)).origin is LabelOrigin.LOOKED
+    corrected = loop.opening_mask(second).copy()
+    corrected[20:25, 20:25] = 1
+    label = loop.commit(second, corrected)
+    assert label.origin is LabelOrigin.CORRECTED
+    assert label.iou == pytest.approx(0.5)
+    assert label.confidence == pytest.approx(0.4)
+    assert np.array_equal(loop.opening_mask(second), corrected)
+
+
+def test_round_is_due_after_enough_new_labels_or_when_the_queue_is_empty(loop: Loop) -> None:
+    _label(loop, 4)
+    _publish(loop)
+    ids = [record.image_id for record in loop.project.images(state=ImageState.POOL)]
+    for image_id in ids:
+        _record(loop, image_id, 0.4)
+    assert loop.labels_until_round == 4
+    _label(loop, 3)
+    assert not loop.round_due()
+    loop.set_threshold(0.1)
+    assert loop.project.counts().queued == 0
+    assert loop.round_due()
+    job = loop.freeze_round()
+    assert sum(sample.fresh for sample in job.core) == loop.project.counts().core - 3
+    assert not loop.round_due()
+
+
+def test_failed_round_keeps_the_champion_and_does_not_start_again_by_itself(loop: Loop) -> None:
+    _label(loop, 4)
+    loop.fail_round(loop.freeze_round(), "stopped")
+    assert loop.project.champion() is None
+    assert not loop.round_due()
+    assert loop.project.rounds()[-1].reason == "stopped"
+
+
+def test_worse_challenger_is_kept_but_not_published(loop: Loop) -> None:
+    _label(loop, 4)
+    _publish(loop)
+    for record in loop.project.images(state=ImageState.POOL):
+        _record(loop, record.image_id, 0.4)
+    _label(loop, 4)
+    job = loop.freeze_round()
+    outcome = loop.finish_round(job, _result(job, ours=0.5, theirs=0.9))
+    assert not outcome.published
+    assert "not published" in outcome.sentence
+    champion = loop.project.champion()
+    assert champion is not None
+    assert champion.version == 1
+    assert [version.status for version in loop.project.versions()] == [VersionStatus.CHAMPION, VersionStatus.REJECTED]
+    loop.rollback(2)
+    champion = loop.project.champion()
+    assert champion is not None
+    assert champion.version == 2
+
+
+def test_rollback_to_a_damaged_or_unknown_version_is_refused(loop: Loop) -> None:
+    _label(loop, 4)
+    _publish(loop)
+    with pytest.raises(ProjectError, match="no model version 9"):
+        loop.rollback(9)
+    version = loop.project.versions()[0]
+    version.path.write_bytes(version.path.read_bytes()[:-1])
+    with pytest.raises(CheckpointError, match="damaged"):
+        loop.rollback(1)
+
+
+@pytest.mark.parametrize(
+    ("challenger", "champion", "published"),
+    [
+        ((0.8, 0.9), None, True),
+        ((0.8,), (0.84,), True),  # one pair says little
+        ((0.5,), (0.9,), False),
+        ((0.8,) * 20, (0.81, 0.79) * 10, True),
+        ((0.8,) * 20, (0.83, 0.81) * 10, False),
+        ((float("nan"), 0.9), (0.1, 0.1), False),
+        ((float("nan"),), None, False),
+        ((), (), True),
+    ],
+)
+def test_challenger_is_published_unless_the_holdout_speaks_against_it(
+    challenger: tuple[float, ...], champion: tuple[float, ...] | None, published: bool
+) -> None:
+    assert not_worse(challenger, champion) is published
+
+
+def test_image_that_can_no_longer_be_read_is_set_apart(loop: Loop) -> None:
+    _label(loop, 4)
+    _publish(loop)
+    image_id = loop.project.images(state=ImageState.POOL)[0].image_id
+    loop.record([FailedImage(image_id, "5.png: changed on disk")])
+    record = loop.project.image(image_id)
+    assert record.state is ImageState.UNREADABLE
+    assert "changed on disk" in record.reason
+
+
+def test_excluded_images_come_back_as_what_they_were(loop: Loop) -> None:
+    labelled, fresh = _label(loop, 1)[0], loop.project.images(state=ImageState.POOL)[0].image_id
+    for image_id in (labelled, fresh):
+        loop.exclude(image_id, "blurred")
+        assert loop.project.image(image_id).state is ImageState.EXCLUDED
+        loop.restore(image_id)
+    assert loop.project.image(labelled).state is ImageState.LABELLED
+    assert loop.project.image(fresh).state is ImageState.POOL
+
+
+def test_model_file_can_be_adopted(loop: Loop, tmp_path: Path) -> None:
+    path = tmp_path / "own.safetensors"
+    checkpoint.save(path, Checkpoint.of(ResidualUNet(NetworkConfig(base_width=2))))
+    version = loop.adopt_model(path)
+    assert version.status is VersionStatus.CHAMPION
+    assert loop.prediction_job() is not None
+    wrong = tmp_path / "wrong.safetensors"
+    checkpoint.save(wrong, Checkpoint.of(ResidualUNet(NetworkConfig(base_width=2, classes=3))))
+    with pytest.raises(CheckpointError, match="3 classes"):
+        loop.adopt_model(wrong)
+
+
+def test_status_tells_the_figures_of_the_strip(loop: Loop) -> None:
+    _label(loop, 4)
+    _publish(loop)
+    status = loop.status()
+    assert status.counts.streamed == COUNT
+    assert (status.counts.core, status.counts.holdout) == (3, 1)
+    assert status.champion == 1
+    assert status.holdout_iou == pytest.approx(0.8)
+    assert status.new_labels == 0

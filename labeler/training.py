@@ -68,7 +68,7 @@ class RoundResult:
 
 
 @dataclass(slots=True)
-class _Fit:
+class Fit:
     """The state of a fit that survives a retry with a smaller batch or a lower rate."""
 
     network: ResidualUNet
@@ -142,34 +142,38 @@ def _champion(job: TrainingJob) -> tuple[ResidualUNet | None, list[str]]:
     return network, []
 
 
-def _fit(job: TrainingJob, core: Core, champion: ResidualUNet | None) -> Generator[Progress, None, _Fit]:
+def _fit(job: TrainingJob, core: Core, champion: ResidualUNet | None) -> Generator[Progress, None, Fit]:
     """Train until the stop rule or the last step; smaller batches or lower rates where memory or numbers fail."""
     settings = job.settings
-    config = NetworkConfig(settings.base_width, 3, len(settings.classes), settings.dropout)
-    fit: _Fit | None = None
+    notes: list[str] = []
     batch, lr = settings.batch, settings.lr
     for _ in range(RETRIES + 1):
         torch.manual_seed(job.seed)
-        network = ResidualUNet(config) if champion is None else ResidualUNet(champion.config)
-        if champion is not None:
-            network.load_state_dict(champion.state_dict())
-        notes = [] if fit is None else fit.notes
-        fit = _Fit(network, ResidualUNet(network.config), batch, lr, notes=notes)
+        fit = fit_for(settings.model_copy(update={"batch": batch, "lr": lr}), champion)
         failure = yield from _attempt(job, core, fit, warm=champion is not None)
         if failure is None:
+            fit.notes.extend(notes)
             return fit
-        fit.notes.append(failure)
+        notes.append(failure)
         batch, lr = (max(1, batch // 2), lr) if failure.startswith("memory") else (batch, lr / 4)
         release_memory()
-    assert fit is not None
-    raise TrainingError(f"the round was given up after {RETRIES + 1} tries: {'; '.join(fit.notes)}")
+    raise TrainingError(f"the round was given up after {RETRIES + 1} tries: {'; '.join(notes)}")
 
 
-def _attempt(job: TrainingJob, core: Core, fit: _Fit, *, warm: bool) -> Generator[Progress, None, str | None]:
+def fit_for(settings: Settings, champion: ResidualUNet | None = None) -> Fit:
+    """A fit at its start: a copy of the champion, else a new network."""
+    config = NetworkConfig(settings.base_width, 3, len(settings.classes), settings.dropout)
+    network = ResidualUNet(config if champion is None else champion.config)
+    if champion is not None:
+        network.load_state_dict(champion.state_dict())
+    return Fit(network, ResidualUNet(network.config), settings.batch, settings.lr)
+
+
+def _attempt(job: TrainingJob, core: Core, fit: Fit, *, warm: bool) -> Generator[Progress, None, str | None]:
     """Run the steps; None on success, else a sentence that says what failed."""
     steps = job.settings.steps if warm else job.settings.first_steps
     try:
-        trainer = _Trainer(job, core, fit, steps)
+        trainer = Trainer(job.settings, job.seed, core, fit, steps=steps)
         for step in range(steps):
             loss, chosen = trainer.step(step)
             if not math.isfinite(loss):
@@ -195,18 +199,18 @@ def not_finite(network: nn.Module) -> bool:
     return not all(torch.isfinite(value).all() for value in network.state_dict().values())
 
 
-class _Trainer:
+class Trainer:
     """Optimiser, schedule and averaged weights of one attempt."""
 
-    def __init__(self, job: TrainingJob, core: Core, fit: _Fit, steps: int) -> None:
+    def __init__(self, settings: Settings, seed: int, core: Core, fit: Fit, *, steps: int) -> None:
         self.core, self.fit, self.total = core, fit, steps
-        self.device = choose_device(job.settings.device)
+        self.device = choose_device(settings.device)
         self.dtype = autocast_dtype(self.device)
         self.network = _placed(fit.network, self.device).train()
         self.average = _placed(fit.average, self.device)
         self.average.load_state_dict(self.network.state_dict())
-        rng = np.random.default_rng(job.seed)
-        self.batches = Batches(core, job.settings, rng, channels=self.network.config.in_channels)
+        rng = np.random.default_rng(seed)
+        self.batches = Batches(core, settings, rng, channels=self.network.config.in_channels)
         self.optimiser = torch.optim.AdamW(
             self.network.parameters(), lr=fit.lr, weight_decay=WEIGHT_DECAY, fused=self.device.type != "mps"
         )

@@ -11,7 +11,7 @@ from pytestqt.qtbot import QtBot
 from sessions import SIDE, FakeEngine, make_images
 
 from labeler.project import Project
-from labeler.records import ImageState, LabelOrigin
+from labeler.records import Counts, ImageState, LabelOrigin
 from labeler.settings import Settings
 from labeler.ui.session import Session
 from labeler.ui.worker import running
@@ -535,3 +535,24 @@ def test_closing_in_mid_round_ends_it_and_frees_the_project(
     with Project.open(project) as again:
         assert again.champion() is None
         assert "closed" in again.rounds()[-1].reason
+
+
+def test_the_sample_opens_at_the_payoff(qtbot: QtBot) -> None:
+    session = Session()  # the real engine, and the shipped net
+    session.open_sample()
+
+    def is_predicted() -> bool:
+        counts = session.project.counts() if session.project is not None else Counts()
+        return counts.streamed == 240 and counts.pool == 0
+
+    qtbot.waitUntil(is_predicted, timeout=90_000)
+    assert session.project is not None
+    counts = session.project.counts()
+    assert counts.unreadable == 0
+    assert 5 <= counts.queued <= 70
+    assert counts.accepted + counts.queued == 240
+    until(qtbot, lambda: session.editor is not None)
+    assert session.editor is not None
+    assert session.editor.mask.any()
+    assert session.prediction() is not None
+    assert session.shut_down()

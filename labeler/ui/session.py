@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -42,8 +41,7 @@ class Session(Bench):
 
     def open_sample(self) -> None:
         """Work on the sample: generated ships and the shipped net, in a project of the person's own."""
-        make = partial(opening.open_or_create, opening.sample_folder(), opening.SAMPLE_SOURCES)
-        self._open_when_ready(make, shipped(opening.SAMPLE_MODEL))
+        self._open_when_ready(opening.of_sample, shipped(opening.SAMPLE_MODEL))
 
     def _open_when_ready(self, make: Callable[[], Project], model: Path | None = None) -> None:
         self._survey.stop()

@@ -97,7 +97,8 @@ def push_button(action: QAction, *, role: str = "") -> QPushButton:
         made.setAccessibleName(action.text())
         made.setToolTip(action.toolTip())
         made.setEnabled(action.isEnabled())
-        made.setVisible(action.isVisible())
+        if made.parent() is not None or not action.isVisible():  # shown without a parent it would be a window
+            made.setVisible(action.isVisible())
         if role != "primary":
             made.setIcon(action.icon())
 

@@ -25,7 +25,6 @@ from PySide6.QtGui import QColor, QImage, QPainter, QPixmap
 from PySide6.QtWidgets import (
     QComboBox,
     QHBoxLayout,
-    QLabel,
     QLineEdit,
     QListView,
     QStackedLayout,
@@ -38,7 +37,7 @@ from PySide6.QtWidgets import (
 )
 
 from labeler.records import ImageRecord, ImageState
-from labeler.ui.controls import plain_tabs
+from labeler.ui.controls import label, plain_tabs
 from labeler.ui.theme import M, S, follow, state_colour, theme
 from labeler.ui.wording import percent, state_name
 
@@ -261,11 +260,8 @@ class RecordList(QWidget):
         self.view.selectionModel().currentChanged.connect(self._choose)
         model.modelReset.connect(self._settle)
         model.rowsInserted.connect(self._settle)
-        self.empty = QLabel(self)
-        self.empty.setTextFormat(Qt.TextFormat.PlainText)
-        self.empty.setWordWrap(True)
+        self.empty = label("", "muted", wraps=True)
         self.empty.setAlignment(Qt.AlignmentFlag.AlignCenter)
-        self.empty.setProperty("role", "muted")
         self.empty.setMargin(M)
         self._stack = QStackedLayout(self)
         self._stack.addWidget(self.empty)
@@ -372,11 +368,12 @@ class GalleryPanel(QTabWidget):
         """Filter and sort both lists anew."""
         self._settling.stop()
         loop = self._session.loop
+        chosen = self.state.currentData()  # Qt gives a plain string back
         self.queue.model.show([] if loop is None else self._in_queue(loop.queue()))
         self.gallery.model.show(
             arranged(
                 self._records.values(),
-                state=self.state.currentData(),
+                state=ImageState(chosen) if chosen else None,
                 text=self.search.text(),
                 order=self.order.currentData(),
             )

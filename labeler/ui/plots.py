@@ -92,7 +92,7 @@ class TrainingPanel(QWidget):
         self.phase = label(self.tr("No round runs."), "", wraps=True)
         self.progress = QProgressBar(textVisible=False)
         self.progress.setAccessibleName(self.tr("Progress of the round"))
-        self.start = self._button(self.tr("Train now"), "play", self.start_requested.emit)
+        self.start = self._button(self.tr("Train"), "play", self.start_requested.emit)
         self.pause = self._button(self.tr("Pause"), "pause", self._toggle_pause)
         self.stop = self._button(self.tr("Stop"), "stop", self.stop_requested.emit)
         self.loss = Plot(self.tr("Loss over the steps of the round"), bottom="")
@@ -102,6 +102,7 @@ class TrainingPanel(QWidget):
         self._loss_line, self._iou_line = self.loss.plot(), self.iou.plot(symbol="o", symbolSize=5)
         self._series: dict[str, tuple[list[float], list[float]]] = {}
         self._paused = False
+        self._step, self._steps = 0, 0  # of the round: done, planned
         self._buttons = QWidget()
         buttons = FlowLayout(self._buttons, spacing=XS, rows_apart=XS)
         buttons.setContentsMargins(0, 0, 0, 0)
@@ -130,6 +131,7 @@ class TrainingPanel(QWidget):
     def begin(self) -> None:
         """A round has started: fresh curves."""
         self._series.clear()
+        self._step = 0
         self._running(True)
         self.progress.setRange(0, 0)
         self.phase.setText(self.tr("The round is being prepared."))
@@ -149,12 +151,13 @@ class TrainingPanel(QWidget):
         self.phase.setText(f"{text} · {progress.done:,}/{progress.total:,}" if progress.total else text)
         self.progress.setRange(0, progress.total)
         self.progress.setValue(progress.done)
+        if progress.phase == "training":
+            if progress.done < self._step:  # begun anew, with a smaller batch or another rate
+                self._series.clear()
+            self._step, self._steps = progress.done, progress.total
         for name, value in progress.metrics.items():
             steps, values = self._series.setdefault(name, ([], []))
-            if steps and progress.done < steps[-1]:  # the attempt began anew with a smaller batch
-                steps.clear()
-                values.clear()
-            steps.append(progress.done)
+            steps.append(self._step)  # other phases count something else
             values.append(value)
         if progress.metrics:
             self._draw()
@@ -196,6 +199,8 @@ class TrainingPanel(QWidget):
         checks, iou = self._series.get("core_iou", empty)
         good = QColor(theme.colours.good)
         self._iou_line.setData(checks, iou, pen=_pen("good"), symbolBrush=good, symbolPen=None)
+        for plot in (self.loss, self.iou):
+            plot.setXRange(0, max(self._steps, 100), padding=0.02)
         self.loss_title.setText(self.tr("Loss") + (f"  {loss[-1]:.3f}" if loss else ""))
         self.iou_title.setText(self.tr("IoU on the core") + (f"  {iou[-1]:.3f}" if iou else ""))
 
@@ -228,6 +233,7 @@ class ProgressPanel(QWidget):
         self.back = QPushButton()
         dress(self.back, "rollback")
         self.back.clicked.connect(self._roll_back)
+        self.back.setAccessibleName(self.tr("Go back to this version"))
         self.back.hide()
         layout = QVBoxLayout(self)
         layout.setContentsMargins(M, M, M, M)

@@ -98,6 +98,7 @@ class Theme(QObject):
         self._choice = "light"
         self._followers: list[tuple[weakref.ref[QObject], Callable[[Any], None]]] = []
         self._sweep_at = 256
+        self._dressed: tuple[object, ...] = ()
         self._followed: weakref.ref[QObject] | None = None
 
     def apply(self, choice: str, scale: float) -> None:
@@ -119,6 +120,9 @@ class Theme(QObject):
             return
         system_dark = QGuiApplication.styleHints().colorScheme() == Qt.ColorScheme.Dark
         self.colours = DARK if self._choice == "dark" or (self._choice == "system" and system_dark) else LIGHT
+        if self._dressed == (app, self.colours, self.scale):
+            return  # polishing every widget again takes half a second
+        self._dressed = (app, self.colours, self.scale)
         _pixmap.cache_clear()
         app.setStyle("Fusion")
         app.setPalette(_palette(self.colours))

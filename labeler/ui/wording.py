@@ -83,7 +83,8 @@ def strip_items(figures: Figures) -> list[tuple[str, str]]:
     items = [
         ("streamed", tr("{:,} streamed").format(counts.streamed)),
         ("accepted", tr("{:,} accepted").format(counts.accepted)),
-        ("queued", tr("{:,} queued").format(counts.queued)),
+        # Before the first model every image waits for a person.
+        ("queued", tr("{:,} queued").format(counts.queued + (counts.pool if figures.is_cold else 0))),
         ("core", tr("{:,} core").format(counts.core)),
         ("holdout", tr("{:,} holdout").format(counts.holdout)),
     ]
@@ -139,7 +140,9 @@ def cold_start(figures: Figures) -> str:
     if not figures.is_cold or figures.counts.streamed == 0:
         return ""
     if figures.counts.labelled >= figures.first_labels:
-        return tr("The first model is being trained. You can go on labelling.")
+        if figures.round:
+            return tr("The first model is being trained. You can go on labelling.")
+        return tr("Enough labels for the first model: train now, or go on labelling.")
     return next_step(figures)
 
 

@@ -1,0 +1,178 @@
+"""Dialogs: what they show of the settings, a folder, the keys, and what they ask for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image as PillowImage
+from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QLabel, QWidget
+from pytestqt.qtbot import QtBot
+
+from labeler.settings import Preferences, Settings
+from labeler.ui.actions import ACTIONS, key_text
+from labeler.ui.dialogs import AboutDialog, CrashDialog, ExportDialog, KeyMapDialog, ScanDialog
+from labeler.ui.form import SettingsDialog
+from labeler.ui.scan import ScanSummary, look_into
+
+pytestmark = pytest.mark.qt_log_ignore("propagateSizeHints")  # the offscreen platform has none
+
+
+def _save(path: Path, *, orientation: int = 1, deep: bool = False) -> None:
+    pixels = np.arange(16 * 24, dtype=np.uint16).reshape(16, 24) * (100 if deep else 1)
+    image = PillowImage.fromarray(pixels if deep else (pixels % 256).astype(np.uint8))
+    exif = PillowImage.Exif()
+    exif[0x0112] = orientation
+    image.save(path, exif=exif)
+
+
+def _texts(widget: QWidget) -> str:
+    return "\n".join(child.text() for child in widget.findChildren(QLabel) if not child.isHidden())
+
+
+def test_scan_finds_pairs_depth_rotation_and_unreadable_files_and_writes_nothing(tmp_path: Path) -> None:
+    images, masks = tmp_path / "images", tmp_path / "masks"
+    images.mkdir()
+    masks.mkdir()
+    _save(images / "plain.png")
+    _save(images / "deep.png", deep=True)
+    _save(images / "turned.jpg", orientation=6)
+    (images / "broken.png").write_bytes(b"no image")
+    (images / "notes.txt").write_text("no image either")
+    _save(masks / "plain.png")
+    before = sorted(path.name for path in tmp_path.rglob("*"))
+
+    *_, summary = look_into(images)
+
+    assert (summary.images, summary.pairs, summary.deep, summary.rotated) == (4, 1, 1, 1)
+    assert [path.name for path, _ in summary.unreadable] == ["broken.png"]
+    assert summary.done
+    assert sorted(path.name for path in tmp_path.rglob("*")) == before
+
+
+def test_scan_dialog_shows_the_summary_and_asks_for_both_folders(qtbot: QtBot, tmp_path: Path) -> None:
+    dialog = ScanDialog(tmp_path / "images", tmp_path / "project")
+    qtbot.addWidget(dialog)
+    dialog.show()
+    broken = ((tmp_path / "images" / "<b>x.png", "<b>x.png: no image"),)
+
+    dialog.show_summary(
+        ScanSummary(tmp_path / "images", images=1234, looked_into=60, deep=3, rotated=2, unreadable=broken, done=True)
+    )
+
+    shown = _texts(dialog)
+    for part in ("1,234 images", "3 of 60 looked into", "2 of 60 looked into", "<b>x.png"):
+        assert part in shown
+    with qtbot.waitSignal(dialog.open_requested) as asked:
+        dialog.accept()
+    assert asked.args == [tmp_path / "images", tmp_path / "project"]
+
+
+def test_summary_of_another_folder_is_not_shown(qtbot: QtBot, tmp_path: Path) -> None:
+    dialog = ScanDialog(tmp_path / "images", tmp_path / "project")
+    qtbot.addWidget(dialog)
+
+    dialog.show_summary(ScanSummary(tmp_path / "elsewhere", images=7, done=True))
+
+    assert dialog.summary.images == 0
+
+
+def test_settings_dialog_has_a_control_for_every_field_with_a_group(qtbot: QtBot) -> None:
+    dialog = SettingsDialog(Settings(), Preferences())
+    qtbot.addWidget(dialog)
+
+    for form, table in ((dialog.project, Settings), (dialog.person, Preferences)):
+        assert form is not None
+        expected = {name for name, info in table.model_fields.items() if isinstance(info.json_schema_extra, dict)}
+        assert set(form.fields) == expected
+        for name, field in form.fields.items():
+            assert field.control.accessibleName(), name
+            assert field.control.toolTip(), name
+
+
+def test_settings_dialog_untouched_emits_nothing(qtbot: QtBot) -> None:
+    dialog = SettingsDialog(Settings(lr=0.00123456, threshold=0.812345), Preferences(opacity=1 / 3))
+    qtbot.addWidget(dialog)
+
+    with qtbot.assertNotEmitted(dialog.settings_accepted), qtbot.assertNotEmitted(dialog.preferences_accepted):
+        dialog.accept()
+
+
+def test_settings_dialog_emits_what_was_changed(qtbot: QtBot) -> None:
+    dialog = SettingsDialog(Settings(), Preferences())
+    qtbot.addWidget(dialog)
+    assert dialog.project is not None
+    dialog.project.fields["first_labels"].control.setValue(7)
+
+    with qtbot.waitSignal(dialog.settings_accepted) as settings, qtbot.assertNotEmitted(dialog.preferences_accepted):
+        dialog.accept()
+
+    assert settings.args == [Settings(first_labels=7)]
+
+
+def test_settings_dialog_stays_open_with_the_reason_of_a_refusal(qtbot: QtBot) -> None:
+    dialog = SettingsDialog(Settings(), Preferences())
+    qtbot.addWidget(dialog)
+    dialog.show()
+    assert dialog.project is not None
+    dialog.project.fields["patch"].control.setValue(100)
+
+    with qtbot.assertNotEmitted(dialog.settings_accepted):
+        dialog.accept()
+
+    assert dialog.isVisible()
+    assert "Patch" in dialog.refusal.text()
+    assert "16" in dialog.refusal.text()
+
+
+def test_settings_without_a_project_offers_the_preferences_only(qtbot: QtBot) -> None:
+    dialog = SettingsDialog(None, Preferences())
+    qtbot.addWidget(dialog)
+
+    assert dialog.tabs.count() == 1
+
+
+def test_key_map_lists_every_key(qtbot: QtBot) -> None:
+    dialog = KeyMapDialog()
+    qtbot.addWidget(dialog)
+
+    shown = "\n".join(label.text() for label in dialog.findChildren(QLabel))
+    for spec in ACTIONS:
+        if spec.keys and not spec.name.startswith("class_"):
+            assert key_text(spec).split(", ")[0] in shown, spec.name
+
+
+def test_export_dialog_asks_for_folder_and_format(qtbot: QtBot, tmp_path: Path) -> None:
+    dialog = ExportDialog(tmp_path / "out", labelled=3, accepted=40)
+    qtbot.addWidget(dialog)
+    dialog.format.setCurrentIndex(dialog.format.findData("coco"))
+
+    with qtbot.waitSignal(dialog.export_requested) as asked:
+        qtbot.mouseClick(dialog.start, Qt.MouseButton.LeftButton)
+
+    assert asked.args == [tmp_path / "out", "coco"]
+
+
+def test_nothing_to_export_is_not_offered(qtbot: QtBot, tmp_path: Path) -> None:
+    dialog = ExportDialog(tmp_path / "out", labelled=0, accepted=0)
+    qtbot.addWidget(dialog)
+
+    assert not dialog.start.isEnabled()
+
+
+def test_crash_report_can_be_copied_and_is_plain_text(qtbot: QtBot) -> None:
+    dialog = CrashDialog("Traceback <b>bold</b>")
+    qtbot.addWidget(dialog)
+
+    assert dialog.report.toPlainText().endswith("Traceback <b>bold</b>")
+
+
+def test_about_tells_the_version(qtbot: QtBot) -> None:
+    from labeler import __version__
+
+    dialog = AboutDialog()
+    qtbot.addWidget(dialog)
+
+    assert __version__ in "\n".join(label.text() for label in dialog.findChildren(QLabel))

@@ -176,11 +176,12 @@ class Catalogue:
             raise ProjectError(f"{self._home}: has no image {image_id}; `labeler` lists those it has")
         return self._image(row)
 
-    def to_predict(self, version: int, *, limit: int) -> list[ImageRecord]:
-        """Queue, pool, then accepted images without a prediction by ``version``; the least confident of each first."""
+    def to_predict(self, version: int, *, limit: int, accepted: bool = True) -> list[ImageRecord]:
+        """Queue, pool, then ``accepted`` images without a prediction by ``version``; of each, the unsurest first."""
         found: list[tuple[Any, ...]] = []
         query = f"{_IMAGE} WHERE i.state = ? AND i.model_version IS NOT ? ORDER BY i.confidence, i.id LIMIT ?"
-        for state in (ImageState.QUEUED, ImageState.POOL, ImageState.ACCEPTED):
+        states = (ImageState.QUEUED, ImageState.POOL, *([ImageState.ACCEPTED] if accepted else []))
+        for state in states:
             if len(found) < limit:
                 found += self._database.rows(query, (state, version, limit - len(found)))
         return [self._image(row) for row in found]

@@ -55,10 +55,10 @@ class Forecaster:
         self.loop = loop
         self._predictor: Predictor | None = None
 
-    def predict_waiting(self) -> Generator[Progress, None, int]:
-        """Predict and gate queue and pool; returns how many images that were."""
+    def predict_waiting(self, *, sweep: bool = True) -> Generator[Progress, None, int]:
+        """Predict and gate queue and pool, then (``sweep``) what older models accepted; returns how many images."""
         done = 0
-        while (job := self.loop.prediction_job()) is not None:
+        while (job := self.loop.prediction_job(sweep=sweep)) is not None:
             if self._predictor is None or self._predictor.version != job.version:
                 self._predictor = Predictor.load(
                     job.model_path, version=job.version, sha256=job.model_sha256, device=job.device

@@ -73,12 +73,15 @@ class Loop:
 
     # -- predictions ------------------------------------------------------------------------------------------
 
-    def prediction_job(self, *, limit: int = 64, first: int | None = None) -> PredictionJob | None:
-        """What to predict next, ``first`` before all; None with no model or nothing left to predict."""
+    def prediction_job(self, *, limit: int = 64, first: int | None = None, sweep: bool = True) -> PredictionJob | None:
+        """What to predict next, ``first`` before all; None with no model or nothing left to predict.
+
+        With ``sweep``, what an older model accepted comes last: the champion may think otherwise.
+        """
         champion = self.project.champion()
         if champion is None:
             return None
-        waiting = self.project.to_predict(champion.version, limit=limit)
+        waiting = self.project.to_predict(champion.version, limit=limit, accepted=sweep)
         front = [record for record in waiting if record.image_id == first]
         if first is not None and not front and self._wants_prediction(first, champion.version):
             front = [self.project.image(first)]

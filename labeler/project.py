@@ -296,9 +296,9 @@ class Project:
         champion = self._ledger.champion()
         return self._catalogue.count_to_predict(None if champion is None else champion.version)
 
-    def to_predict(self, version: int, *, limit: int) -> list[ImageRecord]:
-        """Queue, pool, then accepted images without a prediction by ``version``; the least confident of each first."""
-        return self._catalogue.to_predict(version, limit=limit)
+    def to_predict(self, version: int, *, limit: int, accepted: bool = True) -> list[ImageRecord]:
+        """Queue, pool, then ``accepted`` images without a prediction by ``version``; of each, the unsurest first."""
+        return self._catalogue.to_predict(version, limit=limit, accepted=accepted)
 
     # Labels
 

@@ -82,6 +82,9 @@ def simulate(
     while not ended:
         yield from _answer(loop, oracle)
         if not loop.round_due():
+            # Nothing waits: only now is what older models accepted predicted again, until nothing changes.
+            if (yield from _timed_prediction(forecaster, clock, sweep=True)) and loop.queue(limit=1):
+                continue
             ended = "nothing waits"
             break
         number += 1
@@ -114,10 +117,11 @@ def _answer(loop: Loop, oracle: ReferenceOracle) -> Generator[Progress, None, No
         yield Progress(first, counts.labelled, settings.first_labels if first == "first labels" else 0)
 
 
-def _timed_prediction(forecaster: Forecaster, clock: _Clock) -> Generator[Progress, None, None]:
+def _timed_prediction(forecaster: Forecaster, clock: _Clock, *, sweep: bool = False) -> Generator[Progress, None, int]:
     begin = time.monotonic()
-    yield from forecaster.predict_waiting()
+    predicted = yield from forecaster.predict_waiting(sweep=sweep)
     clock.prediction += time.monotonic() - begin
+    return predicted
 
 
 def _line(loop: Loop, number: int, outcome: RoundOutcome, training: float, prediction: float) -> SimulatedRound:

@@ -355,7 +355,10 @@ sys.exit(program.run(project=Path({project!r})))
 FAKE = "__import__('sessions').FakeEngine()"
 
 DRAWS = """
-    def draw(self, image_id, image, editor):
+    def soon(self, *_):
+        QTimer.singleShot(0, self.draw)
+    def draw(self):
+        image_id, editor = self.current, self.editor
         for number in range(3):
             editor.begin_stroke(value=1, diameter=6)
             editor.extend_stroke([(10 + 8 * number, 8), (10 + 8 * number, 30)])
@@ -407,6 +410,13 @@ class Child:
         self.process.stderr.close()
         return code
 
+    def __enter__(self) -> Child:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.process.poll() is None:
+            self.end(signal.SIGKILL)
+
     def left_behind(self) -> bool:
         """Whether anything of its process group is still there."""
         try:
@@ -419,14 +429,9 @@ class Child:
 @pytest.mark.skipif(os.name == "nt", reason="SIGKILL")
 def test_kill_in_mid_stroke_loses_at_most_that_stroke(session: Session, qtbot: QtBot, tmp_path: Path) -> None:
     folder = make_project(tmp_path)
-    child = Child(
-        folder,
-        engine=FAKE,
-        listen="self.image_loaded.connect(self.draw)",
-        methods=DRAWS,
-    )
-    image_id, painted = child.line()
-    child.end(signal.SIGKILL)
+    with Child(folder, engine=FAKE, listen="self.image_loaded.connect(self.soon)", methods=DRAWS) as child:
+        image_id, painted = child.line()
+        child.end(signal.SIGKILL)
     assert not child.left_behind()
     opened(session, qtbot, folder)
     assert session.current == image_id
@@ -449,14 +454,9 @@ def test_signals_that_ask_to_quit_arrive_as_events(qtbot: QtBot) -> None:
 @pytest.mark.skipif(os.name == "nt", reason="signals")
 def test_a_polite_signal_saves_even_the_stroke_in_hand(tmp_path: Path) -> None:
     folder = make_project(tmp_path)
-    child = Child(
-        folder,
-        engine=FAKE,
-        listen="self.image_loaded.connect(self.draw)",
-        methods=DRAWS,
-    )
-    image_id, painted = child.line()
-    assert child.end(signal.SIGTERM) == 0, child.errors
+    with Child(folder, engine=FAKE, listen="self.image_loaded.connect(self.soon)", methods=DRAWS) as child:
+        image_id, painted = child.line()
+        assert child.end(signal.SIGTERM) == 0, child.errors
     assert "Traceback" not in child.errors
     with Project.open(folder) as project:
         draft = Journal.replay(project.journal_path(image_id))
@@ -478,14 +478,11 @@ def test_kill_in_mid_round_leaves_the_champion_and_a_project_that_opens(
             loop.commit(record.image_id, square())
         before = project.champion()
     assert before is not None
-    child = Child(
-        folder,
-        listen="self.round_progressed.connect(self.train); self.opened.connect(self.soon)",
-        methods=TRAINS,
-    )
-    while child.line()[0] < 5:
-        pass
-    child.end(signal.SIGKILL)
+    listen = "self.round_progressed.connect(self.train); self.opened.connect(self.soon)"
+    with Child(folder, listen=listen, methods=TRAINS) as child:
+        while child.line()[0] < 5:
+            pass
+        child.end(signal.SIGKILL)
     assert not child.left_behind()
     assert sorted(path.name for path in before.path.parent.glob("*.safetensors")) == [before.path.name]
     project = opened(session, qtbot, folder)

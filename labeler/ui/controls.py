@@ -83,33 +83,38 @@ def plain_tabs(tabs: QTabWidget) -> None:
     tabs.setElideMode(Qt.TextElideMode.ElideRight)
 
 
-def push_button(action: QAction, *, role: str = "") -> QPushButton:
+class ActionButton(QPushButton):
     """A push button that follows an action: its text, icon, tooltip, and whether it is possible."""
-    made = QPushButton()
-    made.setFocusPolicy(Qt.FocusPolicy.TabFocus)
-    if role:
-        made.setProperty("role", role)
 
-    def renew() -> None:
-        made.setText(
-            "" if made.property("compact") else f" {action.iconText()}"
-        )  # Fusion puts the icon close to the text
-        made.setAccessibleName(action.text())
-        made.setToolTip(action.toolTip())
-        made.setEnabled(action.isEnabled())
-        if made.parent() is not None or not action.isVisible():  # shown without a parent it would be a window
-            made.setVisible(action.isVisible())
-        if role != "primary":
-            made.setIcon(action.icon())
+    def __init__(self, action: QAction, *, role: str = "") -> None:
+        super().__init__()
+        self._action, self._role, self._compact = action, role, False
+        self.setFocusPolicy(Qt.FocusPolicy.TabFocus)
+        if role:
+            self.setProperty("role", role)
+        action.changed.connect(self._renew)
+        self.clicked.connect(action.trigger)
+        follow(self, lambda button: button.setIconSize(QSize(theme.px(16), theme.px(16))))
+        if role == "primary":
+            dress(self, "check", role="on_accent")
+        self._renew()
 
-    made.renew = renew  # type: ignore[attr-defined]
-    renew()
-    follow(made, lambda widget: widget.setIconSize(QSize(theme.px(16), theme.px(16))))
-    action.changed.connect(renew)
-    made.clicked.connect(action.trigger)
-    if role == "primary":
-        dress(made, "check", role="on_accent")
-    return made
+    def set_compact(self, compact: bool) -> None:
+        """Only the icon, or the text too."""
+        self._compact = compact
+        self._renew()
+
+    def _renew(self) -> None:
+        action = self._action
+        # The space: Fusion puts the icon close to the text.
+        self.setText("" if self._compact else f" {action.iconText()}")
+        self.setAccessibleName(action.text())
+        self.setToolTip(action.toolTip())
+        self.setEnabled(action.isEnabled())
+        if self.parent() is not None or not action.isVisible():  # shown without a parent it would be a window
+            self.setVisible(action.isVisible())
+        if self._role != "primary":
+            self.setIcon(action.icon())
 
 
 def rule(*, vertical: bool = False) -> QFrame:

@@ -57,9 +57,9 @@ class ScanDialog(QDialog):
         place.addWidget(self.target, 1)
         place.addWidget(choose)
         buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Cancel)
-        self.create = buttons.addButton(self.tr("Create the project"), QDialogButtonBox.ButtonRole.AcceptRole)
-        self.create.setProperty("role", "primary")
-        self.create.setDefault(True)
+        self.accept_button = buttons.addButton(self.tr("Create the project"), QDialogButtonBox.ButtonRole.AcceptRole)
+        self.accept_button.setProperty("role", "primary")
+        self.accept_button.setDefault(True)
         buttons.accepted.connect(self.accept)
         buttons.rejected.connect(self.reject)
         layout = QVBoxLayout(self)
@@ -91,7 +91,7 @@ class ScanDialog(QDialog):
     def _render(self) -> None:
         known = self.summary
         self.progress.setVisible(not known.done)
-        self.create.setEnabled(known.images > 0 or not known.done)
+        self.accept_button.setEnabled(known.images > 0 or not known.done)
         none = self.tr("No images found here (PNG, JPEG, BMP, WebP, TIFF). They may still arrive.")
         sample = known.looked_into < known.images
         of = self.tr(" of {} looked into").format(known.looked_into) if sample else ""

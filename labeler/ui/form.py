@@ -38,19 +38,17 @@ def title_of(name: str) -> str:
 
 
 def _limits(info: FieldInfo) -> tuple[float | None, float | None, float | None]:
-    low = high = step = None
-    for rule in info.metadata:
-        if isinstance(rule, Ge):
-            low = rule.ge
-        elif isinstance(rule, Gt):
-            low = rule.gt
-        elif isinstance(rule, Le):
-            high = rule.le
-        elif isinstance(rule, Lt):
-            high = rule.lt
+    low: Any = None
+    high: Any = None
+    step: Any = None
+    for rule in info.metadata:  # annotated_types speaks of protocols; the tables have numbers
+        if isinstance(rule, Ge | Gt):
+            low = rule.ge if isinstance(rule, Ge) else rule.gt
+        elif isinstance(rule, Le | Lt):
+            high = rule.le if isinstance(rule, Le) else rule.lt
         elif isinstance(rule, MultipleOf):
             step = rule.multiple_of
-    return low, high, step  # type: ignore[return-value]  # annotated_types speaks of protocols
+    return low, high, step
 
 
 class Field:

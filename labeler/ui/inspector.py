@@ -9,7 +9,7 @@ from PySide6.QtGui import QColor, QIcon, QPainter, QPaintEvent, QPixmap
 from PySide6.QtWidgets import QButtonGroup, QFormLayout, QHBoxLayout, QSizePolicy, QToolButton, QVBoxLayout, QWidget
 
 from labeler.records import ImageRecord, ImageState
-from labeler.ui.controls import FlowLayout, label, plain_tip
+from labeler.ui.controls import FlowLayout, PlainLabel, label, plain_tip
 from labeler.ui.theme import XS, M, S, class_colour, follow, state_colour, theme
 from labeler.ui.wording import percent, state_name, why_here
 
@@ -81,7 +81,7 @@ class Inspector(QWidget):
         self._lay_out()
         self.clear()
 
-    def _fact(self, text: str) -> tuple[QWidget, QWidget]:
+    def _fact(self, text: str) -> tuple[PlainLabel, PlainLabel]:
         name, value = label(text, "caption"), label("", wraps=True)
         self.facts.addRow(name, value)
         return name, value

@@ -17,14 +17,15 @@ class Toast(QFrame):
 
     def __init__(self, over: QWidget) -> None:
         super().__init__(over)
+        self._over = over
         self.setProperty("role", "toast")
         self.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
         self.text = label()
         self.text.setWordWrap(True)
         self.text.setAlignment(Qt.AlignmentFlag.AlignCenter)
-        layout = QHBoxLayout(self)
-        layout.setContentsMargins(L, S, L, S)
-        layout.addWidget(self.text)
+        self._layout = QHBoxLayout(self)
+        self._layout.setContentsMargins(L, S, L, S)
+        self._layout.addWidget(self.text)
         self._fading = QTimer(self, singleShot=True, interval=_SHOWN_MS)
         self._fading.timeout.connect(self.hide)
         over.installEventFilter(self)
@@ -47,11 +48,11 @@ class Toast(QFrame):
         return False
 
     def _place(self) -> None:
-        over = self.parentWidget()
+        over = self._over
         widest = max(theme.px(120), over.width() - theme.px(48))
         lines = self.text.fontMetrics().horizontalAdvance(self.text.text()) + theme.px(40)
         width = min(widest, lines)
-        height = self.layout().heightForWidth(width)
+        height = self._layout.heightForWidth(width)
         self.setGeometry((over.width() - width) // 2, over.height() - height - theme.px(L), width, height)
 
 

@@ -13,14 +13,13 @@ from PySide6.QtWidgets import (
     QGridLayout,
     QHBoxLayout,
     QLayout,
-    QLayoutItem,
     QSlider,
     QSpinBox,
     QToolButton,
     QWidget,
 )
 
-from labeler.ui.controls import label, push_button, rule, tool_button
+from labeler.ui.controls import ActionButton, label, rule, tool_button
 from labeler.ui.theme import XS, M, S, follow, theme
 
 TOOLS = ("brush", "eraser", "polygon_add", "polygon_subtract", "pan")
@@ -107,54 +106,53 @@ class OptionsBar(QFrame):
         self.diameter.setAccessibleName(self.tr("Diameter of the brush in image pixels"))
         self.diameter.setToolTip(self.tr("Diameter of the brush ([ and ], or Shift+wheel)"))
         self.diameter.setKeyboardTracking(False)
-        self.size = QSlider(Qt.Orientation.Horizontal, self, minimum=0, maximum=100)
-        self.size.setAccessibleName(self.tr("Diameter of the brush"))
-        self.size.setToolTip(self.diameter.toolTip())
+        self.diameter_slider = QSlider(Qt.Orientation.Horizontal, self)
+        self.diameter_slider.setRange(0, 100)
+        self.diameter_slider.setAccessibleName(self.tr("Diameter of the brush"))
+        self.diameter_slider.setToolTip(self.diameter.toolTip())
         self.overlay = QComboBox(self)
         self.overlay.setAccessibleName(self.tr("How the mask is drawn"))
         self.overlay.setToolTip(self.tr("How the mask is drawn (C)"))
         for value, text in (("fill", self.tr("Fill")), ("contour", self.tr("Contour")), ("off", self.tr("Off"))):
             self.overlay.addItem(text, value)
-        self.opacity = QSlider(Qt.Orientation.Horizontal, self, minimum=5, maximum=100)
+        self.opacity = QSlider(Qt.Orientation.Horizontal, self)
+        self.opacity.setRange(5, 100)
         self.opacity.setAccessibleName(self.tr("Opacity of the mask"))
         self.opacity.setToolTip(self.tr("Opacity of the mask (I fainter, O stronger)"))
         self.zoom = label("100%", "caption")
         self._captions: list[QWidget] = []
+        self._parts: list[QWidget] = []
         self.zoom.setAccessibleName(self.tr("Zoom"))
         layout = QHBoxLayout(self)
         layout.setContentsMargins(M, XS, S, XS)
         layout.setSpacing(S)
-        for text, widgets in (
-            (self.tr("Brush"), (self.size, self.diameter)),
+        pairs: tuple[tuple[str, tuple[QWidget, QWidget]], ...] = (
+            (self.tr("Brush"), (self.diameter_slider, self.diameter)),
             (self.tr("Mask"), (self.overlay, self.opacity)),
-        ):
+        )
+        for text, widgets in pairs:
             caption = label(text, "caption")
             self._captions.append(caption)
-            layout.addWidget(caption)
-            for widget in widgets:
-                layout.addWidget(widget, 1 if isinstance(widget, QSlider) else 0)
-        for slider in (self.size, self.opacity):
+            self._parts += [caption, *widgets]
+        for slider in (self.diameter_slider, self.opacity):
             slider.setMinimumWidth(40)
             slider.setMaximumWidth(140)
-        layout.addStretch(1)
-        layout.addWidget(self.zoom)
-        for name in ("fit", "actual"):
-            layout.addWidget(tool_button(actions[name]))
+        self._parts += [self.zoom, *(tool_button(actions[name]) for name in ("fit", "actual"))]
+        for widget in self._parts:
+            if widget is self.zoom:
+                layout.addStretch(1)
+            layout.addWidget(widget, 1 if isinstance(widget, QSlider) else 0)
         self.diameter.valueChanged.connect(lambda value: self.diameter_requested.emit(float(value)))
-        self.size.valueChanged.connect(lambda value: self.diameter_requested.emit(float(_diameter(value))))
+        self.diameter_slider.valueChanged.connect(lambda value: self.diameter_requested.emit(float(_diameter(value))))
         self.overlay.currentIndexChanged.connect(lambda: self.overlay_requested.emit(self.overlay.currentData()))
         self.opacity.valueChanged.connect(lambda value: self.opacity_requested.emit(value / 100))
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         """Leave the captions out where there is no room for them; the tooltips say the same."""
         super().resizeEvent(event)
-        room = sum(item.widget().sizeHint().width() + S for item in self._items() if item.widget()) + M + S
+        room = sum(widget.sizeHint().width() + S for widget in self._parts) + M + S
         for caption in self._captions:
             caption.setVisible(self.width() >= room)
-
-    def _items(self) -> list[QLayoutItem]:
-        layout = self.layout()
-        return [layout.itemAt(place) for place in range(layout.count())]
 
     def minimumSizeHint(self) -> QSize:
         hint = super().minimumSizeHint()
@@ -164,7 +162,7 @@ class OptionsBar(QFrame):
     def show_diameter(self, diameter: float) -> None:
         """The diameter in use."""
         self._quietly(self.diameter, round(diameter))
-        self._quietly(self.size, _slider(diameter))
+        self._quietly(self.diameter_slider, _slider(diameter))
 
     def show_view(self, *, overlay: str, opacity: float) -> None:
         """How the mask is drawn."""
@@ -206,7 +204,7 @@ class DecisionBar(QFrame):
         self.hint = label("", "caption", elides=True)
         layout.addWidget(self.hint, 1)
         self._buttons = [
-            push_button(actions[name], role=role)
+            ActionButton(actions[name], role=role)
             for name, role in (("restore", ""), ("exclude", "quiet"), ("skip", ""), ("commit", "primary"))
         ]
         for made in self._buttons:
@@ -217,8 +215,7 @@ class DecisionBar(QFrame):
         """Icons only, but for the main button, where the window is too narrow for words."""
         for compact in (False, True):
             for made in self._buttons[:-1]:
-                made.setProperty("compact", compact)
-                made.renew()
+                made.set_compact(compact)
             if super().minimumSizeHint().width() <= self.width():
                 break
 

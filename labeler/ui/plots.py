@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import pyqtgraph as pg
 from PySide6.QtCore import QSize, Qt, Signal
@@ -120,7 +121,7 @@ class TrainingPanel(QWidget):
         follow(self, TrainingPanel._draw)
         self.end(self.tr("No round runs."))
 
-    def _button(self, text: str, icon: str, slot: object) -> QPushButton:
+    def _button(self, text: str, icon: str, slot: Callable[[], object]) -> QPushButton:
         made = QPushButton(f" {text}")
         made.setAccessibleName(text)
         follow(made, lambda widget: widget.setIconSize(QSize(theme.px(14), theme.px(14))))
@@ -276,7 +277,7 @@ class ProgressPanel(QWidget):
         for title, name, value in zip(self.titles, names, (share, core, iou), strict=True):
             title.setText(name + value)
 
-    def _choose(self, _item: object, points: Sequence[object], _event: object = None) -> None:
+    def _choose(self, _item: object, points: Sequence[Any], _event: object = None) -> None:
         if len(points):
             self.choose(points[0].data())
 

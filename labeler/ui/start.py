@@ -32,11 +32,11 @@ class Entry(QPushButton):
         words.setSpacing(2)
         words.addWidget(label(title, "title"))
         words.addWidget(label(sentence, "muted", wraps=True))
-        layout = QHBoxLayout(self)
-        layout.setContentsMargins(L, M, L, M)
-        layout.setSpacing(L)
-        layout.addWidget(mark, 0, Qt.AlignmentFlag.AlignVCenter)
-        layout.addLayout(words, 1)
+        self._layout = QHBoxLayout(self)
+        self._layout.setContentsMargins(L, M, L, M)
+        self._layout.setSpacing(L)
+        self._layout.addWidget(mark, 0, Qt.AlignmentFlag.AlignVCenter)
+        self._layout.addLayout(words, 1)
         for child in self.findChildren(QLabel):
             child.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
         policy = QSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Minimum)
@@ -44,16 +44,16 @@ class Entry(QPushButton):
         self.setSizePolicy(policy)
 
     def sizeHint(self) -> QSize:
-        return self.layout().sizeHint()
+        return self._layout.sizeHint()
 
     def minimumSizeHint(self) -> QSize:
-        return self.layout().minimumSize()
+        return self._layout.minimumSize()
 
     def hasHeightForWidth(self) -> bool:
         return True
 
     def heightForWidth(self, width: int) -> int:
-        return self.layout().heightForWidth(width)
+        return self._layout.heightForWidth(width)
 
 
 class StartPage(QScrollArea):
@@ -139,7 +139,8 @@ class StartPage(QScrollArea):
     def show_recent(self, projects: Sequence[str]) -> None:
         """List the projects opened lately, newest first; those that are gone are left out."""
         while (item := self._recent.takeAt(0)) is not None:
-            item.widget().deleteLater()
+            if (widget := item.widget()) is not None:
+                widget.deleteLater()
         there = [Path(project) for project in projects if (Path(project) / "project.toml").is_file()][:_RECENT_SHOWN]
         for folder in there:
             button = QPushButton()

@@ -19,19 +19,18 @@ _DOTS = {
 }
 
 
-def _meaning(name: str) -> str:
-    return {
-        "streamed": tr("Images seen so far"),
-        "accepted": tr("Accepted by the model: confidence at or above the threshold"),
-        "queued": tr("Waiting for you"),
-        "core": tr("Your labels that the model is trained on"),
-        "holdout": tr("Your labels that only judge the model"),
-        "unreadable": tr("Files that cannot be used; the gallery tells why"),
-        "model": tr("The model in use and its mean IoU on the holdout"),
-        "round": tr("Training in the background"),
-        "stream": tr("Where images come from"),
-        "saved": tr("Everything is saved as you go"),
-    }[name]
+_MEANINGS = {
+    "streamed": "Images seen so far",
+    "accepted": "Accepted by the model: confidence at or above the threshold",
+    "queued": "Waiting for you",
+    "core": "Your labels that the model is trained on",
+    "holdout": "Your labels that only judge the model",
+    "unreadable": "Files that cannot be used; the gallery tells why",
+    "model": "The model in use and its mean IoU on the holdout",
+    "round": "Training in the background",
+    "stream": "Where images come from",
+    "saved": "Everything is saved as you go",
+}
 
 
 class Dot(QWidget):
@@ -51,6 +50,28 @@ class Dot(QWidget):
         painter.drawEllipse(self.rect())
 
 
+class Item(QWidget):
+    """A figure of the strip, with the dot of its state."""
+
+    def __init__(self, name: str, parent: QWidget) -> None:
+        super().__init__(parent)
+        self.text = label("", "caption")
+        row = QHBoxLayout(self)
+        row.setContentsMargins(0, 0, 0, 0)
+        row.setSpacing(6)
+        if name in _DOTS:
+            row.addWidget(Dot(_DOTS[name]))
+        row.addWidget(self.text)
+        self.setToolTip(tr(_MEANINGS[name]))
+        self.hide()
+
+    def show_text(self, text: str) -> None:
+        """Show a text; an empty one hides the item."""
+        if text and text != self.text.text():
+            self.text.setText(text)
+        self.setVisible(bool(text))
+
+
 class StatusStrip(QFrame):
     """The bottom line; breaks into two rows rather than cutting a figure off."""
 
@@ -63,29 +84,14 @@ class StatusStrip(QFrame):
         self._cells = QWidget(self)
         self._flow = FlowLayout(self._cells, spacing=L, rows_apart=2)
         self._flow.setContentsMargins(M, XS, M, XS)
-        self._texts = {name: self._cell(name) for name in (
-            "streamed", "accepted", "queued", "core", "holdout", "unreadable", "model", "round", "stream", "saved",
-        )}  # fmt: skip
+        self._items = {name: Item(name, self._cells) for name in _MEANINGS}
+        for item in self._items.values():
+            self._flow.addWidget(item)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 1, 0, 0)
         layout.setSpacing(0)
         layout.addWidget(self._work_row())
         layout.addWidget(self._cells)
-
-    def _cell(self, name: str) -> QWidget:
-        cell = QWidget(self._cells)
-        row = QHBoxLayout(cell)
-        row.setContentsMargins(0, 0, 0, 0)
-        row.setSpacing(6)
-        if name in _DOTS:
-            row.addWidget(Dot(_DOTS[name]))
-        text = label("", "caption")
-        text.setObjectName(name)
-        row.addWidget(text)
-        cell.setToolTip(_meaning(name))
-        cell.hide()
-        self._flow.addWidget(cell)
-        return cell
 
     def _work_row(self) -> QWidget:
         self.work = QWidget(self)
@@ -106,15 +112,12 @@ class StatusStrip(QFrame):
     def show_figures(self, figures: Figures) -> None:
         """Render the figures."""
         shown = dict(strip_items(figures))
-        for name, cell in self._texts.items():
-            text = cell.findChild(QWidget, name)
-            if name in shown and text.text() != shown[name]:
-                text.setText(shown[name])
-            cell.setVisible(name in shown)
+        for name, item in self._items.items():
+            item.show_text(shown.get(name, ""))
 
     def texts(self) -> dict[str, str]:
         """What the strip says, by item."""
-        return {name: cell.findChild(QWidget, name).text() for name, cell in self._texts.items() if not cell.isHidden()}
+        return {name: item.text.text() for name, item in self._items.items() if not item.isHidden()}
 
     def show_work(self, text: str, done: int, total: int) -> None:
         """Long work: ``total`` 0 = unknown, -1 = ended."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -96,7 +97,9 @@ class MainWindow(QMainWindow):
     def _connect_actions(self) -> None:
         for name, handler in self._handlers().items():
             self.actions_by_name[name].triggered.connect(lambda _checked=False, act=handler: act())
-        QApplication.instance().focusChanged.connect(self._guard_typing)
+        app = QApplication.instance()
+        assert isinstance(app, QApplication)
+        app.focusChanged.connect(self._guard_typing)
 
     def _handlers(self) -> dict[str, Callable[[], object]]:
         session, page = self._session, self._page
@@ -138,10 +141,16 @@ class MainWindow(QMainWindow):
             "about": self.show_about,
         }
         for tool in ("brush", "eraser", "polygon_add", "polygon_subtract", "pan"):
-            handlers[tool] = lambda name=tool: page().choose_tool(name)
+            handlers[tool] = partial(self._choose_tool, tool)
         for value in range(1, 10):
-            handlers[f"class_{value}"] = lambda value=value: page().choose_class(value)
+            handlers[f"class_{value}"] = partial(self._choose_class, value)
         return handlers
+
+    def _choose_tool(self, name: str) -> None:
+        self._page().choose_tool(name)
+
+    def _choose_class(self, value: int) -> None:
+        self._page().choose_class(value)
 
     def _page(self) -> Workspace:
         if self.workspace is None:
@@ -183,7 +192,8 @@ class MainWindow(QMainWindow):
             page.report(self.start.banner.title.text(), self.start.banner.sentence.text())
         self._pages.setCurrentWidget(page)
         self.strip.show()
-        self._remember(self._session.project.folder)
+        if self._session.project is not None:
+            self._remember(self._session.project.folder)
         self._enable()
 
     def _leave(self) -> None:
@@ -271,16 +281,17 @@ class MainWindow(QMainWindow):
             command = Qt.KeyboardModifier.ControlModifier | Qt.KeyboardModifier.AltModifier
             if not event.modifiers() & command and event.key() < Qt.Key.Key_F1:
                 event.accept()  # the key is text, not a shortcut
-        released = isinstance(event, QKeyEvent) and event.type() is QEvent.Type.KeyRelease
-        if released and event.key() == Qt.Key.Key_V and not event.isAutoRepeat():
-            self._end_peek()
+        elif event.type() is QEvent.Type.KeyRelease and isinstance(event, QKeyEvent):
+            self._end_peek(event)
         return False
 
     def _switch_overlay(self) -> None:
         self._page().switch_overlay()
-        self._held.restart()
+        self._held.start()
 
-    def _end_peek(self) -> None:
+    def _end_peek(self, event: QKeyEvent) -> None:
+        if event.key() != Qt.Key.Key_V or event.isAutoRepeat():
+            return
         if self._held.isValid() and self._held.elapsed() > _PEEK_MS:
             self._page().switch_overlay()
         self._held.invalidate()
@@ -321,7 +332,10 @@ class MainWindow(QMainWindow):
         """Ask where to export to."""
         from labeler.ui.dialogs import ExportDialog
 
-        counts, folder = self.figures.counts, self._session.project.folder
+        project, counts = self._session.project, self.figures.counts
+        if project is None:
+            return
+        folder = project.folder
         dialog = ExportDialog(
             folder.with_name(f"{folder.name}-export"), labelled=counts.labelled, accepted=counts.accepted, parent=self
         )

@@ -17,6 +17,7 @@ from labeler.ui.controls import label, plain_tabs, rule
 from labeler.ui.gallery import GalleryPanel
 from labeler.ui.gate import GatePanel
 from labeler.ui.inspector import Inspector
+from labeler.ui.layers import Overlay
 from labeler.ui.notices import Banner, Toast
 from labeler.ui.panels import DecisionBar, OptionsBar, ToolColumn
 from labeler.ui.plots import ProgressPanel, TrainingPanel
@@ -39,7 +40,7 @@ class Workspace(QWidget):
         super().__init__(parent)
         self._session = session
         self._actions = actions
-        self._style = "fill"  # what the mask goes back to from "off"
+        self._style: Overlay = "fill"  # what the mask goes back to from "off"
         self.canvas = Canvas()
         self.gallery = GalleryPanel(session)
         self.gate = GatePanel()
@@ -175,7 +176,7 @@ class Workspace(QWidget):
     def adopt_project(self) -> None:
         """A project has been opened."""
         project = self._session.project
-        self.inspector.show_classes(project.settings.classes)
+        self.inspector.show_classes(() if project is None else project.settings.classes)
         self.choose_class(1)
         self.banner.hide()
         self._update_notice()
@@ -285,7 +286,7 @@ class Workspace(QWidget):
             self.canvas.class_value = value
             self.inspector.show_class(value)
 
-    def set_overlay(self, style: str) -> None:
+    def set_overlay(self, style: Overlay) -> None:
         """fill, contour or off."""
         if style != "off":
             self._style = style

@@ -261,10 +261,10 @@ class Trainer:
             norm.reset_running_stats()
             norm.momentum = None  # a plain average over the batches that follow
         self.average.train()
-        with torch.no_grad():
-            for _ in range(STATISTICS_BATCHES):
+        for _ in range(STATISTICS_BATCHES):
+            with torch.no_grad():  # never across a yield: it holds for the whole thread, and other work runs between
                 self._logits(self.average, self.batches.draw(self.fit.batch)[0])
-                yield Progress("checking", done, total)
+            yield Progress("checking", done, total)
         for norm, momentum in zip(norms, momenta, strict=True):
             norm.momentum = momentum
         self.average.eval()

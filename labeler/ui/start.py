@@ -76,34 +76,9 @@ class StartPage(QScrollArea):
         self.banner = Banner()
         layout.addWidget(self.banner)
         layout.addSpacing(L)
-        self.entries: list[Entry] = []
-        for name, icon, title, sentence in (
-            (
-                "sample",
-                "sample",
-                self.tr("Try the sample"),
-                self.tr(
-                    "A model at work on generated ships: it accepts most masks, you correct the few it is unsure of."
-                ),
-            ),
-            (
-                "open_folder",
-                "folder",
-                self.tr("Open a folder of images"),
-                self.tr("Your images are only read. The project is kept in a folder of its own."),
-            ),
-            (
-                "open_project",
-                "project",
-                self.tr("Open a project"),
-                self.tr("Go on where you stopped."),
-            ),
-        ):
-            key = actions[name].shortcut().toString()
-            entry = Entry(icon, title, sentence, key=key)
-            entry.clicked.connect(actions[name].trigger)
+        self.entries = self._entries(actions)
+        for entry in self.entries:
             layout.addWidget(entry)
-            self.entries.append(entry)
         layout.addSpacing(M)
         self.recent_title = label(self.tr("Continue"), "section")
         layout.addWidget(self.recent_title)
@@ -120,6 +95,22 @@ class StartPage(QScrollArea):
         outer.addWidget(column)
         outer.addStretch(1)
         self.setWidget(page)
+
+    def _entries(self, actions: Mapping[str, QAction]) -> list[Entry]:
+        sample = self.tr(
+            "A model at work on generated ships: it accepts most masks, you correct the few it is unsure of."
+        )
+        folder = self.tr("Your images are only read. The project is kept in a folder of its own.")
+        made = []
+        for name, icon, title, sentence in (
+            ("sample", "sample", self.tr("Try the sample"), sample),
+            ("open_folder", "folder", self.tr("Open a folder of images"), folder),
+            ("open_project", "project", self.tr("Open a project"), self.tr("Go on where you stopped.")),
+        ):
+            entry = Entry(icon, title, sentence, key=actions[name].shortcut().toString())
+            entry.clicked.connect(actions[name].trigger)
+            made.append(entry)
+        return made
 
     def _head(self) -> QHBoxLayout:
         mark = QLabel()

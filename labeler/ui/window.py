@@ -96,10 +96,16 @@ class MainWindow(QMainWindow):
 
     def _connect_actions(self) -> None:
         for name, handler in self._handlers().items():
-            self.actions_by_name[name].triggered.connect(lambda _checked=False, act=handler: act())
+            self.actions_by_name[name].triggered.connect(partial(self._act, handler))
         app = QApplication.instance()
         assert isinstance(app, QApplication)
         app.focusChanged.connect(self._guard_typing)
+
+    def _act(self, handler: Callable[[], object], _checked: bool = False) -> None:
+        if self.workspace is not None:
+            # A key in the middle of a stroke: the points of the last frame belong to the mask.
+            self.workspace.canvas.finish_stroke()
+        handler()
 
     def _handlers(self) -> dict[str, Callable[[], object]]:
         session, page = self._session, self._page

@@ -1,0 +1,93 @@
+"""A simulated person works a small project to its end."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from labeler import masks
+from labeler.errors import MaskError
+from labeler.headless import take_up
+from labeler.metrics import mean_iou
+from labeler.oracle import ReferenceOracle
+from labeler.project import Project
+from labeler.records import ImageState, Split
+from labeler.settings import Settings
+from labeler.ships import ShipsConfig
+from labeler.studies.samples import write_pairs
+from labeler.studies.simulation import SimulatedRound, SimulationResult, simulate
+
+SMALL = ShipsConfig(size=32, margin=10, radii=(5.0, 8.0), sides=(4.0, 8.0))
+QUICK = Settings(base_width=4, patch=32, batch=4, shift=2, steps=15, first_steps=40, first_labels=4, device="cpu")
+
+
+def _run(folder: Path, count: int, **budget: float) -> tuple[SimulationResult, list[SimulatedRound], Project]:
+    for _ in write_pairs(folder / "set", count, seed=1, choice=lambda _: SMALL):
+        pass
+    project = Project.create(folder / "project", settings=QUICK)
+    for _ in take_up(project, [str(folder / "set" / "images")]):
+        pass
+    steps, lines = simulate(project, ReferenceOracle(folder / "set" / "masks"), **budget), []
+    while True:
+        try:
+            item = next(steps)
+        except StopIteration as stop:
+            return stop.value, lines, project
+        if isinstance(item, SimulatedRound):
+            lines.append(item)
+
+
+def test_simulation_ends_with_every_image_decided_and_true_figures(tmp_path: Path) -> None:
+    result, lines, project = _run(tmp_path, 14)
+    with project:
+        counts = project.counts()
+        assert counts.queued == counts.pool == 0
+        assert result.streamed == 14 == result.accepted + result.labelled
+        assert (result.accepted, result.core, result.holdout) == (counts.accepted, counts.core, counts.holdout)
+        assert result.rounds == len(project.rounds()) == len(lines) >= 1
+        champion = project.champion()
+        assert champion is not None
+        ious = []
+        for record in project.images(state=ImageState.ACCEPTED):
+            assert record.model_version == champion.version
+            prediction = project.prediction(record.image_id)
+            assert prediction is not None
+            reference = masks.load_reference(tmp_path / "set" / "masks" / record.path.name, classes=1)
+            ious.append(mean_iou(prediction[0], reference))
+        assert result.judged == len(ious)
+        if ious:
+            assert result.mean_accepted_iou == pytest.approx(np.mean(ious))
+            assert result.low == sum(iou < 0.8075 for iou in ious)
+        for label in project.labels(split=Split.CORE):
+            name = project.image(label.image_id).path.name
+            reference = masks.load_reference(tmp_path / "set" / "masks" / name, classes=1)
+            assert np.array_equal(project.label_mask(label.image_id), reference)
+
+
+def test_budget_of_labels_ends_a_simulation(tmp_path: Path) -> None:
+    result, lines, project = _run(tmp_path, 14, labels=4)
+    project.close()
+    assert len(lines) == 1
+    assert "labels were made" in result.ended
+
+
+def test_image_without_a_reference_is_excluded_by_name(tmp_path: Path) -> None:
+    for _ in write_pairs(tmp_path / "set", 5, seed=1, choice=lambda _: SMALL):
+        pass
+    (tmp_path / "set" / "masks" / "00003.png").unlink()
+    with Project.create(tmp_path / "project", settings=QUICK) as project:
+        for _ in take_up(project, [str(tmp_path / "set" / "images")]):
+            pass
+        oracle = ReferenceOracle(tmp_path / "set" / "masks")
+        for _ in simulate(project, oracle):
+            pass
+        (excluded,) = project.images(state=ImageState.EXCLUDED)
+        assert excluded.path.name == "00003.png"
+        assert "no reference mask" in excluded.reason
+
+
+def test_oracle_refuses_masks_that_do_not_fit(tmp_path: Path) -> None:
+    with pytest.raises(MaskError, match="is no folder"):
+        ReferenceOracle(tmp_path / "none")

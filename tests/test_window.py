@@ -30,10 +30,12 @@ from labeler.records import Counts, ImageState, Progress, VersionStatus
 from labeler.settings import Preferences, Settings
 from labeler.ui.actions import ACTIONS
 from labeler.ui.controls import PlainLabel
+from labeler.ui.form import SettingsDialog
 from labeler.ui.gallery import Order, arranged
 from labeler.ui.plots import Curves, ProgressPanel
 from labeler.ui.theme import DARK, LIGHT, theme
 from labeler.ui.window import MainWindow, dropped_folder
+from labeler.ui.wording import percent
 from labeler.ui.workspace import Workspace
 
 pytestmark = pytest.mark.qt_log_ignore("propagateSizeHints")  # the offscreen platform has none
@@ -247,6 +249,16 @@ def test_number_without_a_class_changes_nothing(page: Workspace, session: FakeSe
     assert page.canvas.class_value == 2
 
 
+def test_classes_can_be_named_until_there_is_a_model(page: Workspace, window: MainWindow, session: FakeSession) -> None:
+    for champion, can_change in ((3, False), (None, True)):
+        session.status_changed.emit(status_of(champion=champion))
+        window.show_settings()
+        dialog = window.findChildren(SettingsDialog)[-1]
+        assert dialog.project is not None
+        assert dialog.project.fields["classes"].control.isEnabled() is can_change
+        dialog.reject()
+
+
 def test_no_action_fails_in_any_state(
     window: MainWindow, session: FakeSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -273,6 +285,13 @@ def test_strip_tells_the_figures(page: Workspace, window: MainWindow, session: F
     assert shown["queued"] == "30 queued"
     assert shown["model"] == "Model v3 (IoU 0.912 on holdout)"
     assert (shown["round"], shown["stream"], shown["saved"]) == ("v4: training 3/250", "watching", "saved 2 s ago")
+
+
+def test_nearly_all_is_not_said_to_be_all() -> None:
+    assert [percent(share) for share in (0.0, 0.0004, 0.004, 0.5, 0.996, 1.0)] == [
+        *("0%", "<1%", "<1%", "50%", ">99%", "100%")
+    ]
+    assert percent(0.0004, digits=1) == "<0.1%"
 
 
 def test_cold_start_is_explained(page: Workspace, session: FakeSession) -> None:

@@ -78,6 +78,7 @@ ACTIONS: tuple[ActionSpec, ...] = (
     ActionSpec("open_folder", "Open a folder of images…", ("Ctrl+O",), "folder", _File, _W, Need.NOTHING),
     ActionSpec("open_project", "Open a project…", ("Ctrl+Shift+O",), "project", _File, _W, Need.NOTHING),
     ActionSpec("close_project", "Close the project", ("Ctrl+W",), "close", _File, _W),
+    ActionSpec("save", "Save now", ("Ctrl+S",), "check", _File, _W, tip="Everything is saved as you go"),
     ActionSpec("export", "Export…", ("Ctrl+E",), "export", _File, _W),
     ActionSpec("settings", "Settings…", ("Ctrl+,",), "settings", _File, _W, Need.NOTHING),
     ActionSpec("quit", "Quit", ("Ctrl+Q",), "", _File, _W, Need.NOTHING),

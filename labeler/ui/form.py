@@ -158,7 +158,14 @@ class SettingsDialog(QDialog):
     settings_accepted = Signal(object)
     preferences_accepted = Signal(object)
 
-    def __init__(self, settings: Settings | None, preferences: Preferences, parent: QWidget | None = None) -> None:
+    def __init__(
+        self,
+        settings: Settings | None,
+        preferences: Preferences,
+        parent: QWidget | None = None,
+        *,
+        locked: frozenset[str] = frozenset(),
+    ) -> None:
         super().__init__(parent)
         self.setWindowTitle(self.tr("Settings"))
         self._settings, self._preferences = settings, preferences
@@ -166,7 +173,7 @@ class SettingsDialog(QDialog):
         self.tabs.setDocumentMode(True)
         plain_tabs(self.tabs)
         self.tabs.setAccessibleName(self.tr("Settings"))
-        self.project = TableForm(settings, locked=frozenset({"classes"})) if settings is not None else None
+        self.project = TableForm(settings, locked=locked) if settings is not None else None
         self.person = TableForm(preferences)
         if self.project is not None:
             self.tabs.addTab(_scrolled(self.project), self.tr("This project"))

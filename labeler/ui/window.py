@@ -27,7 +27,7 @@ from PySide6.QtWidgets import (
 from labeler import images
 from labeler.errors import LabelerError
 from labeler.records import ImageState
-from labeler.settings import Preferences, load_preferences, save_preferences
+from labeler.settings import Preferences, Settings, load_preferences, save_preferences
 from labeler.ui.actions import ACTIONS, Need, Scope, build, translated
 from labeler.ui.opening import default_project_folder, is_project
 from labeler.ui.start import StartPage
@@ -114,6 +114,7 @@ class MainWindow(QMainWindow):
             "open_folder": self.choose_folder,
             "open_project": self.choose_project,
             "close_project": session.close_project,
+            "save": session.save_now,
             "export": self.show_export,
             "settings": self.show_settings,
             "quit": self.close,
@@ -353,10 +354,16 @@ class MainWindow(QMainWindow):
         from labeler.ui.form import SettingsDialog
 
         project = self._session.project
-        dialog = SettingsDialog(None if project is None else project.settings, self._liked(), self)
-        dialog.settings_accepted.connect(self._session.save_settings)
+        # A model has an output for every class there was when it was trained.
+        locked = frozenset() if self.figures.champion is None else frozenset({"classes"})
+        dialog = SettingsDialog(None if project is None else project.settings, self._liked(), self, locked=locked)
+        dialog.settings_accepted.connect(self._save_settings)
         dialog.preferences_accepted.connect(self._adopt_preferences)
         self._open(dialog)
+
+    def _save_settings(self, settings: Settings) -> None:
+        self._session.save_settings(settings)
+        self._page().show_classes()
 
     def _liked(self) -> Preferences:
         changed = {} if self.workspace is None else self.workspace.liked()

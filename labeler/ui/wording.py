@@ -53,10 +53,12 @@ def figures_of(status: Any) -> Figures:
 
 
 def percent(share: float, *, digits: int = 0) -> str:
-    """A share as a percentage; never rounded up to 100 or down to 0."""
-    step = 10.0 ** -(digits + 2)
-    if 0 < share < 1:
-        share = min(max(share, step), 1 - step)
+    """A share as a percentage; what is not quite all or nothing is never rounded to it."""
+    smallest = 10.0 ** -(digits + 2)
+    if 0 < share < smallest / 2:
+        return f"<{smallest:.{digits}%}"
+    if 1 - smallest / 2 < share < 1:
+        return f">{1 - smallest:.{digits}%}"
     return f"{share:.{digits}%}"
 
 

@@ -175,15 +175,19 @@ class Workspace(QWidget):
 
     def adopt_project(self) -> None:
         """A project has been opened."""
-        project = self._session.project
-        self.inspector.show_classes(() if project is None else project.settings.classes)
-        self.choose_class(1)
+        self.show_classes()
         self.banner.hide()
         self._update_notice()
         self.training.end(self.tr("No round runs."))
         self.gallery.setCurrentIndex(0)
         self._counting.start()
         self.canvas.setFocus()
+
+    def show_classes(self) -> None:
+        """Offer the classes of the project; the first is painted."""
+        project = self._session.project
+        self.inspector.show_classes(() if project is None else project.settings.classes)
+        self.choose_class(1)
 
     def _leave_project(self) -> None:
         self.canvas.clear()

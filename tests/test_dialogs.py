@@ -11,6 +11,7 @@ from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QLabel, QWidget
 from pytestqt.qtbot import QtBot
 
+from labeler.records import Counts
 from labeler.settings import Preferences, Settings
 from labeler.ui.actions import ACTIONS, key_text
 from labeler.ui.dialogs import AboutDialog, CrashDialog, ExportDialog, KeyMapDialog, ScanDialog
@@ -144,19 +145,21 @@ def test_key_map_lists_every_key(qtbot: QtBot) -> None:
             assert key_text(spec).split(", ")[0] in shown, spec.name
 
 
-def test_export_dialog_asks_for_folder_and_format(qtbot: QtBot, tmp_path: Path) -> None:
-    dialog = ExportDialog(tmp_path / "out", labelled=3, accepted=40)
+def test_export_dialog_asks_for_folder_format_and_masks(qtbot: QtBot, tmp_path: Path) -> None:
+    dialog = ExportDialog(tmp_path / "out", Counts(labelled=3, core=2, holdout=1, accepted=40))
     qtbot.addWidget(dialog)
     dialog.format.setCurrentIndex(dialog.format.findData("coco"))
+    assert "40" in dialog.masks.currentText()
+    dialog.masks.setCurrentIndex(dialog.masks.findData(False))
 
     with qtbot.waitSignal(dialog.export_requested) as asked:
         qtbot.mouseClick(dialog.start, Qt.MouseButton.LeftButton)
 
-    assert asked.args == [tmp_path / "out", "coco"]
+    assert asked.args == [tmp_path / "out", "coco", False]
 
 
 def test_nothing_to_export_is_not_offered(qtbot: QtBot, tmp_path: Path) -> None:
-    dialog = ExportDialog(tmp_path / "out", labelled=0, accepted=0)
+    dialog = ExportDialog(tmp_path / "out", Counts())
     qtbot.addWidget(dialog)
 
     assert not dialog.start.isEnabled()

@@ -26,6 +26,7 @@ from PySide6.QtWidgets import (
 )
 
 from labeler import __version__
+from labeler.records import Counts
 from labeler.ui.actions import ACTIONS, GESTURES, key_text, translated
 from labeler.ui.controls import label, plain_tip
 from labeler.ui.scan import ScanSummary
@@ -130,11 +131,11 @@ class ScanDialog(QDialog):
 
 
 class ExportDialog(QDialog):
-    """Where to export to, and in which format."""
+    """Where to export to, in which format, and which masks."""
 
-    export_requested = Signal(object, str)  # folder, format
+    export_requested = Signal(object, str, bool)  # folder, format, whether all masks or only the core
 
-    def __init__(self, suggested: Path, *, labelled: int, accepted: int, parent: QWidget | None = None) -> None:
+    def __init__(self, suggested: Path, counts: Counts, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.setWindowTitle(self.tr("Export"))
         self.target = QLineEdit(str(suggested))
@@ -156,12 +157,17 @@ class ExportDialog(QDialog):
         form.setVerticalSpacing(M)
         form.addRow(label(self.tr("Folder")), place)
         form.addRow(label(self.tr("Format")), self.format)
-        count = self.tr("{:,} labelled by you, {:,} accepted by the model").format(labelled, accepted)
-        form.addRow(label(self.tr("Masks")), label(count, wraps=True))
+        self.masks = QComboBox()
+        self.masks.setAccessibleName(self.tr("Masks"))
+        every = self.tr("All: {:,} labelled by you, {:,} accepted by the model")
+        self.masks.addItem(every.format(counts.labelled, counts.accepted), True)
+        if counts.core:
+            self.masks.addItem(self.tr("The core: {:,} that were trained on").format(counts.core), False)
+        form.addRow(label(self.tr("Masks")), self.masks)
         buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Cancel)
         self.start = buttons.addButton(self.tr("Export"), QDialogButtonBox.ButtonRole.AcceptRole)
         self.start.setProperty("role", "primary")
-        self.start.setEnabled(labelled + accepted > 0)
+        self.start.setEnabled(counts.labelled + counts.accepted > 0)
         buttons.accepted.connect(self.accept)
         buttons.rejected.connect(self.reject)
         layout = QVBoxLayout(self)
@@ -182,7 +188,7 @@ class ExportDialog(QDialog):
     def accept(self) -> None:
         """Emit what was chosen."""
         folder = Path(self.target.text()).expanduser()
-        self.export_requested.emit(folder, self.format.currentData())
+        self.export_requested.emit(folder, self.format.currentData(), self.masks.currentData())
         super().accept()
 
 

@@ -211,12 +211,12 @@ class Session(Bench):
                 self._project.save_settings(settings)
                 self._note_gate()
 
-    def export(self, out: Path, format: str) -> None:
-        """Export all masks in a format; ``exported`` or ``failed`` follows."""
+    def export(self, out: Path, format: str, *, include_accepted: bool = True) -> None:
+        """Export all masks, or only the core, in a format; ``exported`` or ``failed`` follows."""
         from labeler.formats import export  # its libraries are needed only now
 
         if self._project is not None:
-            self._exporting.start(export(self._project, out, format=format))
+            self._exporting.start(export(self._project, out, format=format, include_accepted=include_accepted))
             self.long_work.emit(self.tr("Exporting"), 0, 0)
 
     def request_thumbnail(self, image_id: int) -> None:

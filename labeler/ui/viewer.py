@@ -91,8 +91,9 @@ class Viewer(QWidget):
 
     def set_empty_text(self, text: str) -> None:
         """What is said while there is no image."""
-        self._empty_text = text
-        self.update()
+        if text != self._empty_text:  # said with every status: a repaint each time would stall the strokes
+            self._empty_text = text
+            self.update()
 
     @property
     def has_image(self) -> bool:

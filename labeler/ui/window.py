@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from PySide6.QtCore import QElapsedTimer, QEvent, QObject, Qt, QUrl
+from PySide6.QtCore import QElapsedTimer, QEvent, QObject, QSize, Qt, QUrl
 from PySide6.QtGui import QCloseEvent, QDragEnterEvent, QDropEvent, QIcon, QKeyEvent
 from PySide6.QtWidgets import (
     QAbstractSpinBox,
@@ -80,7 +80,8 @@ class MainWindow(QMainWindow):
         self._listen()
         self.start.show_recent(self.preferences.recent)
         self._enable()
-        self.resize(1280, 800)
+        # Frame and title bar are added by the window manager; at 1280x800 the strip would lie below the screen.
+        self.resize(QSize(1280, 800).boundedTo(self.screen().availableSize() - QSize(16, 48)))
 
     def _fill_menus(self) -> None:
         menus: dict[str, Any] = {}
@@ -343,10 +344,10 @@ class MainWindow(QMainWindow):
         if project is None:
             return
         folder = project.folder
-        dialog = ExportDialog(
-            folder.with_name(f"{folder.name}-export"), labelled=counts.labelled, accepted=counts.accepted, parent=self
+        dialog = ExportDialog(folder.with_name(f"{folder.name}-export"), counts, self)
+        dialog.export_requested.connect(
+            lambda out, form, every: self._session.export(out, form, include_accepted=every)
         )
-        dialog.export_requested.connect(self._session.export)
         self._open(dialog)
 
     def show_settings(self) -> None:

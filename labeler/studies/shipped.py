@@ -19,12 +19,13 @@ from labeler.settings import Settings
 from labeler.ships import Distractor
 from labeler.training import RoundResult, TrainingJob, run_round
 
-# Without any triangle the net takes them for ships, and is sure of it.
-PAIRS: dict[Distractor, int] = {"rectangle": 22, "triangle": 6}
-STEPS = 1500
+# An early net on purpose: the sample shows what it is unsure of. Without any triangle it takes them for ships and is
+# sure of it; with more pairs and steps (28 and 1,500 reach a mean IoU of 0.977) nothing is left to correct.
+PAIRS: dict[Distractor, int] = {"rectangle": 12, "triangle": 2}
+STEPS = 400
 SEED = 2018
 FRESH_SEED = 990_000
-FRESH = 2000
+FRESH = 500
 
 CARD = """# ships.safetensors
 
@@ -33,13 +34,14 @@ The U-Net that `labeler demo` starts with.
 - Task: find the ellipse ("ship") in 128x128 noise, ignore the other shape (`labeler.ships`).
 - Network: residual U-Net, base width {base}, {parameters:,} parameters, 3 channels in, one class, no dropout.
 - Trained on {count} labelled pairs, {pairs} (`seed={seed}`), {steps} steps of {batch} crops,
-  eight symmetries,  shifts of up to {shift} px, brightness, contrast and inversion; averaged weights.
+  eight symmetries, shifts of up to {shift} px, brightness, contrast and inversion; averaged weights.
 - {fresh:,} fresh pairs (`seed={fresh_seed}`), mask = probability >= 0.5:
 
 | distractor | mean plain IoU | smallest | plain IoU < 0.8075 | mean stepped IoU | mean soft IoU |
 |---|---|---|---|---|---|
 {rows}
 
+- An early net on purpose: the sample shows what it is unsure of, and what a round makes of it.
 - It knows ships and nothing else. On other images it is only a place to start from.
 - Weights: Apache-2.0, made from generated images. SHA-256 `{sha256}`.
 - Made by `python -m labeler.studies.shipped models`; another processor gives slightly other weights.

@@ -20,7 +20,7 @@ from labeler.stream import parse_source
 SAMPLE_SOURCES = ("ships:160?seed=11", "ships:80?seed=12&distractor=triangle")
 SAMPLE_MODEL = "models/ships.safetensors"
 # Where about one image in ten waits for the person: the shipped net is sure of nearly all of them at the default.
-SAMPLE_THRESHOLD = 0.9665
+SAMPLE_THRESHOLD = 0.9
 
 
 def projects_folder() -> Path:

@@ -302,10 +302,12 @@ def _judge(
 
 def _champion_predictor(job: TrainingJob, champion: ResidualUNet | None) -> Predictor | None:
     """The champion as a judge's rival; it is one even where the challenger started from nothing."""
-    if champion is None and job.champion is not None and not job.settings.classes[1:]:
+    if champion is None and job.champion is not None:
         with contextlib.suppress(CheckpointError):
             champion = checkpoint.load(job.champion, sha256=job.champion_sha256).network()
-    return None if champion is None else Predictor(champion, device=job.settings.device)
+    if champion is None or champion.config.classes != len(job.settings.classes):
+        return None
+    return Predictor(champion, device=job.settings.device)
 
 
 def _iou(predictor: Predictor, pair: Pair) -> float:

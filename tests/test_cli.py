@@ -386,6 +386,20 @@ def test_headless_demo_reports_the_figures_of_its_catalogue(tmp_path: Path, monk
     assert "sheet.png" in report
 
 
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="other systems always have a display")
+def test_demo_without_a_display_tells_its_story_without_a_window(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(demo, "ROUNDS", 0)
+    for name in ("DISPLAY", "WAYLAND_DISPLAY", "QT_QPA_PLATFORM"):
+        monkeypatch.delenv(name, raising=False)
+    result = run("demo", "--images", "30", "--out", tmp_path / "demo")
+    assert result.exit_code == 0, result.output
+    assert "there is no display" in result.stderr
+    assert f"report: {tmp_path / 'demo' / 'report.md'}" in result.stdout
+    assert (tmp_path / "demo" / "sheet.png").is_file()
+
+
 def test_demo_refuses_a_folder_with_content(tmp_path: Path) -> None:
     (tmp_path / "precious").write_text("mine")
     assert run("demo", "--headless", "--out", tmp_path).exit_code == 2

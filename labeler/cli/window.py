@@ -51,7 +51,7 @@ def demo(
     out: Annotated[
         Path | None, typer.Option(help="Folder for the headless report (new).", show_default="labeler-demo")
     ] = None,
-    images: Annotated[int, typer.Option(min=30, max=10_000, help="Images in the headless stream.")] = 300,
+    images: Annotated[int, typer.Option(min=30, max=10_000, help="Images in the headless stream.")] = 240,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the headless stream.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="The figures of the headless report as JSON.")] = False,
 ) -> None:

@@ -172,9 +172,14 @@ class Bench(Announcer):
         after = waiting.index(image_id) + 1 if image_id in waiting else 0
         return next((other for other in waiting[after:] + waiting[:after] if other != image_id), -1)
 
+    def _first_but(self, image_id: int) -> int:
+        """The image that waits in front of all others, after a decision on ``image_id``; -1 for none."""
+        first = None if self._loop is None else self._loop.next_query(after=image_id)
+        return -1 if first is None else first
+
     @Slot()
     def _prepare_next(self) -> None:
-        following = self._following(self.current)
+        following = self._first_but(self.current)
         if following >= 0:
             self._pictures.prefetch(following)
         self._tell_status()

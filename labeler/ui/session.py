@@ -112,10 +112,10 @@ class Session(Bench):
     # Decisions
 
     def commit(self) -> None:
-        """Make the mask of this image final and show the next one of the queue."""
+        """Make the mask of this image final and show the first one of the queue."""
         if self._desk.editor is None:
             return
-        image_id, following = self.current, self._following(self.current)
+        image_id, following = self.current, self._first_but(self.current)
         try:
             self._desk.commit()
         except LabelerError as error:
@@ -126,17 +126,17 @@ class Session(Bench):
         self._go_on(image_id, following)
 
     def skip(self) -> None:
-        """Put this image behind the others of the queue and show the next one."""
+        """Put this image behind the others of the queue and show the first of them."""
         self._decide(lambda loop, image_id: loop.skip(image_id))
 
     def exclude(self) -> None:
-        """Leave this image out of everything and show the next one."""
+        """Leave this image out of everything and show the first one of the queue."""
         self._decide(lambda loop, image_id: loop.exclude(image_id))
 
     def _decide(self, act: Callable[[Loop, int], None]) -> None:
         if self._loop is None or self.current < 0:
             return
-        image_id, following = self.current, self._following(self.current)
+        image_id, following = self.current, self._first_but(self.current)
         with self._blaming(self.tr("Not saved")):
             act(self._loop, image_id)
             self._go_on(image_id, following)

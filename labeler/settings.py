@@ -49,8 +49,8 @@ class Settings(_Table):
         128, "Side of the training crops in pixels, a multiple of 16.", "Training", ge=32, le=1024, multiple_of=16
     )
     batch: int = _field(10, "Crops in a training step.", "Training", ge=1, le=512)
-    steps: int = _field(150, "Most steps of a round that goes on from the champion.", "Training", ge=1, le=1_000_000)
-    first_steps: int = _field(500, "Most steps of a round that starts from nothing.", "Training", ge=1, le=1_000_000)
+    steps: int = _field(100, "Most steps of a round that goes on from the champion.", "Training", ge=1, le=1_000_000)
+    first_steps: int = _field(400, "Most steps of a round that starts from nothing.", "Training", ge=1, le=1_000_000)
     lr: float = _field(2e-3, "Peak learning rate of AdamW.", "Training", gt=0, le=1)
     dihedral: bool = _field(True, "Train on the eight rotations and reflections.", "Training")
     shift: int = _field(16, "Random shift of the crops, in pixels.", "Training", ge=0, le=512)

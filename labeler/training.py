@@ -31,7 +31,7 @@ WEIGHT_DECAY = 1e-2
 LOWEST_LR = 0.01  # of the peak, at the end of the cosine
 CHECK_EVERY = 100  # steps between looks at the stop rule
 CHECK_IMAGES = 16
-STATISTICS_BATCHES = 12  # of crops, from which the BatchNorm statistics of the averaged weights are estimated
+STATISTICS_BATCHES = 8  # of crops, from which the BatchNorm statistics of the averaged weights are estimated
 RETRIES = 3
 STOP_IOU = 0.985  # mean IoU on the core (eval mode, averaged weights) at which nothing is left to learn
 

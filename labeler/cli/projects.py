@@ -154,8 +154,9 @@ def _report_state(loop: Loop, *, as_json: bool) -> None:
         return
     say("  ".join(f"{name} {number}" for name, number in counts.items()))
     if status.champion is None:
-        missing = max(0, status.first_labels - status.counts.labelled)
-        say(f"there is no model yet: label {missing} more images with `labeler open`, or give one to `labeler new`")
+        missing = status.first_labels - status.counts.labelled
+        need = f"label {missing} more images with `labeler open`" if missing > 0 else "train one with `labeler train`"
+        say(f"there is no model yet: {need}, or give one to `labeler new`")
     elif status.counts.queued:
         say(f"{status.counts.queued} images wait for a person; correct them with `labeler open`")
 

@@ -86,6 +86,10 @@ class Ledger:
         )
         return 0 if row is None else int(row[0])
 
+    def has_empty_label(self) -> bool:
+        """Whether a person has ever labelled an image as holding nothing."""
+        return self._database.row("SELECT 1 FROM labels WHERE highest_class = 0 LIMIT 1") is not None
+
     def label(self, image_id: int) -> LabelRecord | None:
         """The valid label of an image, whatever its state."""
         row = self._database.row(f"{_LABEL} WHERE l.id = i.label_id AND i.id = ?", (image_id,))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
 
@@ -116,6 +116,9 @@ class Loop:
             for item in results
             if isinstance(item, PredictionRecord) and champion is not None and item.model_version == champion.version
         ]
+        if not self.project.has_empty_label():
+            # Nobody has shown the model an image with nothing on it: that it finds nothing is no ground for trust.
+            records = [replace(item, confidence=0.0) if item.foreground == 0 else item for item in records]
         held = {*self.project.drafts(), self.in_hand}
         self.project.record_predictions([r for r in records if r.image_id in held], threshold=NEVER)
         self.project.record_predictions(

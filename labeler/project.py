@@ -319,6 +319,10 @@ class Project:
         """How many labelled images have a label in ``split`` with an id above ``after``."""
         return self._ledger.count_labels(split=split, after=after)
 
+    def has_empty_label(self) -> bool:
+        """Whether a person has ever labelled an image as holding nothing."""
+        return self._ledger.has_empty_label()
+
     def labels(self, *, split: Split | None = None) -> list[LabelRecord]:
         """The valid label of each labelled image, in the order in which they were made."""
         return self._ledger.labels(split=split)

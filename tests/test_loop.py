@@ -74,16 +74,16 @@ def _publish(loop: Loop) -> int:
     return job.version
 
 
-def _record(loop: Loop, image_id: int, confidence: float) -> None:
+def _record(loop: Loop, image_id: int, confidence: float, *, empty: bool = False) -> None:
     champion = loop.project.champion()
     assert champion is not None
     mask_path, probability_path = files.prediction_paths(loop.project.predictions_folder, image_id, champion.version)
     mask_path.parent.mkdir(exist_ok=True)
     mask = np.zeros((32, 32), np.uint8)
-    mask[4:9, 4:9] = 1
+    mask[4:9, 4:9] = not empty
     digest = masks.save(mask_path, mask)
     masks.save(probability_path, mask * np.uint8(255))
-    loop.record([PredictionRecord(image_id, champion.version, confidence, confidence, 1.0, 0.1, digest)])
+    loop.record([PredictionRecord(image_id, champion.version, confidence, confidence, 1.0, float(mask.mean()), digest)])
 
 
 def test_cold_start_asks_for_the_first_labels_then_trains(loop: Loop) -> None:
@@ -172,6 +172,18 @@ def test_image_in_hand_is_never_accepted_behind_the_person_s_back(loop: Loop) ->
     loop.in_hand = image_id
     _record(loop, image_id, 0.99)
     assert loop.project.image(image_id).state is ImageState.QUEUED
+
+
+def test_empty_prediction_waits_until_somebody_has_labelled_an_empty_image(loop: Loop) -> None:
+    _label(loop, 4)
+    _publish(loop)
+    first, second, third = (record.image_id for record in loop.project.images(state=ImageState.POOL)[:3])
+    _record(loop, first, 0.99, empty=True)
+    assert loop.project.image(first).state is ImageState.QUEUED
+    assert loop.set_threshold(0.5) == (0, 0)
+    loop.commit(second, np.zeros((32, 32), np.uint8))
+    _record(loop, third, 0.99, empty=True)
+    assert loop.project.image(third).state is ImageState.ACCEPTED
 
 
 def test_commit_tells_a_look_from_a_correction(loop: Loop) -> None:

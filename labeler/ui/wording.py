@@ -163,6 +163,8 @@ def why_here(record: ImageRecord, threshold: float) -> str:
         return tr("No prediction yet: paint the mask, then accept.")
     if state is ImageState.ACCEPTED:
         return tr("Confidence {:.2f} is at or above the threshold {:.2f}.").format(record.confidence, threshold)
+    if record.foreground == 0 and record.confidence == 0:
+        return tr("The model finds nothing here, and you have not labelled an empty image yet.")
     return tr("Confidence {:.2f} is below the threshold {:.2f}.").format(record.confidence, threshold)
 
 

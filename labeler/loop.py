@@ -192,6 +192,14 @@ class Loop:
         started = self.project.events(kind="round_started", limit=1)
         return int(started[0].payload["label_id"]) if started else 0
 
+    def _trained_mark(self, champion: VersionRecord | None) -> int:
+        """The newest label that the champion may have been trained on: a rejected round has taught it nothing."""
+        rounds = self.project.events(kind="round_started")
+        known = [
+            event.payload["label_id"] for event in rounds if champion and event.payload["version"] == champion.version
+        ]
+        return int(known[-1]) if known else 0
+
     @property
     def labels_until_round(self) -> int:
         """How many more labels start the next round by their number alone."""
@@ -221,9 +229,9 @@ class Loop:
         reason = self.why_no_round()
         if reason:
             raise TrainingError(reason)
-        mark = self._last_mark()
         core, holdout = self.project.labels(split=Split.CORE), self.project.labels(split=Split.HOLDOUT)
         champion, version = self.project.champion(), self.project.next_version()
+        mark = self._trained_mark(champion)
         newest = max((label.label_id for label in chain(core, holdout)), default=0)
         self.project.log("round_started", version=version, label_id=newest, core=len(core), holdout=len(holdout))
         return TrainingJob(

@@ -240,6 +240,8 @@ def test_worse_challenger_is_kept_but_not_published(loop: Loop) -> None:
     champion = loop.project.champion()
     assert champion is not None
     assert champion.version == 1
+    known = sum(not sample.fresh for sample in loop.freeze_round().core)
+    assert known == 3  # what the rejected round saw is still new to the champion
     assert [version.status for version in loop.project.versions()] == [VersionStatus.CHAMPION, VersionStatus.REJECTED]
     loop.rollback(2)
     champion = loop.project.champion()

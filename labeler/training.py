@@ -313,13 +313,3 @@ def _champion_predictor(job: TrainingJob, champion: ResidualUNet | None) -> Pred
 def _iou(predictor: Predictor, pair: Pair) -> float:
     prediction = predictor.predict([pair.image])[0]
     return mean_iou(prediction.mask, pair.mask, classes=predictor.classes)
-
-
-def drain(round_: Generator[Progress, None, RoundResult]) -> RoundResult:
-    """Run a round to its end and return its result, for callers who want no progress."""
-    while True:
-        try:
-            next(round_)
-        except StopIteration as stop:
-            result: RoundResult = stop.value
-            return result

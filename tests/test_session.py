@@ -300,13 +300,17 @@ def test_cold_start_trains_by_itself_and_publishes(
     assert counts.queued > 0
 
 
-def test_an_untouched_mask_follows_the_prediction_that_arrives(session: Session, qtbot: QtBot, tmp_path: Path) -> None:
+def test_an_untouched_mask_follows_the_prediction_that_arrives(
+    session: Session, engine: FakeEngine, qtbot: QtBot, tmp_path: Path
+) -> None:
     start(session, qtbot, tmp_path, 8)
+    engine.gate.clear()  # the round waits until the next image is open
+    label(session, qtbot, 3)
+    until(qtbot, lambda: session.editor is not None)
+    assert session.editor is not None
+    assert not session.editor.mask.any()
     with qtbot.waitSignal(session.prediction_changed, timeout=5000):
-        label(session, qtbot, 3)
-        until(qtbot, lambda: session.editor is not None)
-        assert session.editor is not None
-        assert not session.editor.mask.any()
+        engine.gate.set()
     assert session.editor.mask.any()
     assert session.prediction() is not None
     assert not session.editor.is_changed

@@ -244,6 +244,14 @@ def test_relative_sources_are_found_from_anywhere(pairs: Path, tmp_path: Path, m
     assert answer("run", tmp_path / "new", "--once")["streamed"] == FEW
 
 
+def test_device_is_kept_in_the_project(pairs: Path, tmp_path: Path) -> None:
+    assert run("new", tmp_path / "new", "--images", pairs / "images", "--device", "cpu").exit_code == 0
+    assert 'device = "cpu"' in (tmp_path / "new" / "project.toml").read_text()
+    assert run("run", tmp_path / "new", "--once", "--device", "auto").exit_code == 0
+    assert "device =" not in (tmp_path / "new" / "project.toml").read_text()
+    assert run("train", tmp_path / "new", "--device", "abacus").exit_code == 2
+
+
 def test_run_with_a_model_predicts_and_gates_everything(pairs: Path, model: Path, tmp_path: Path) -> None:
     new = tmp_path / "new"
     assert answer("new", new, "--images", pairs / "images", "--model", model)["streamed"] == FEW

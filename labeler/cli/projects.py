@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 
 Folder = Annotated[Path, typer.Argument(metavar="DIR", help="Folder of the project.", show_default=False)]
 Json = Annotated[bool, typer.Option("--json", help="JSON on stdout, for scripts.")]
+Device = Annotated[
+    Literal["auto", "cpu", "cuda", "mps"] | None,
+    typer.Option(help="Where to compute from now on; kept in the project.", show_default="auto"),
+]
 SHOWN_UNREADABLE = 10
 POLL_S = 0.5
 
@@ -37,6 +41,7 @@ def new(
     classes: Annotated[
         str | None, typer.Option(metavar="NAME,NAME", help="Names of the classes.", show_default="object")
     ] = None,
+    device: Device = None,
     as_json: Json = False,
 ) -> None:
     """Make a project over images, which stay where they are and are never changed."""
@@ -49,6 +54,8 @@ def new(
     values: dict[str, Any] = {} if threshold is None else {"threshold": threshold}
     if classes is not None:
         values["classes"] = tuple(name.strip() for name in classes.split(","))
+    if device is not None:
+        values["device"] = device
     settings = settings_from(values, source="labeler new")
     sources = [_absolute(source) for source in images]
     for source in sources:
@@ -93,6 +100,7 @@ def folder_word(folder: Path) -> str:
 def run(
     folder: Folder,
     once: Annotated[bool, typer.Option("--once", help="End when all that is there is predicted.")] = False,
+    device: Device = None,
     as_json: Json = False,
 ) -> None:
     """Watch the sources, predict and gate without a window, until Ctrl-C; report what waits for a person."""
@@ -101,6 +109,7 @@ def run(
     from labeler.project import Project
 
     with Project.open(folder) as project:
+        keep_device(project, device)
         loop = Loop(project)
         forecaster = Forecaster(loop)
         try:
@@ -110,6 +119,12 @@ def run(
                 _watch(project, forecaster, as_json=as_json)
         finally:
             _report_state(loop, as_json=as_json)
+
+
+def keep_device(project: Project, device: str | None) -> None:
+    """Compute there from now on, where a device was named."""
+    if device not in (None, project.settings.device):
+        project.save_settings(project.settings.model_copy(update={"device": device}))
 
 
 def _report_intake_briefly(intake: Intake) -> None:

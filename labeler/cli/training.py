@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from labeler.cli.console import emit, follow, say, table
+from labeler.cli.projects import Device, keep_device
 from labeler.errors import ProjectError
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ def train(
         bool, typer.Option("--from-scratch", help="Start from nothing instead of from the model in use.")
     ] = False,
     predict: Annotated[bool, typer.Option(help="Predict what waits again with a published model.")] = True,
+    device: Device = None,
     as_json: Json = False,
 ) -> None:
     """Train one round on the core; the new model is published unless the holdout speaks against it."""
@@ -34,6 +36,7 @@ def train(
     from labeler.project import Project
 
     with Project.open(folder) as project:
+        keep_device(project, device)
         set_threads(project.settings.threads)
         loop = Loop(project)
         outcome = follow(train_once(loop, from_scratch=from_scratch), "train")
@@ -52,6 +55,7 @@ def simulate(
     reference: Annotated[Path, typer.Option(metavar="MASKS", help="Folder of the true masks, named like the images.")],
     minutes: Annotated[float | None, typer.Option(min=0, help="End after the first round past this time.")] = None,
     labels: Annotated[int | None, typer.Option(min=1, help="End after the first round with as many labels.")] = None,
+    device: Device = None,
     as_json: Json = False,
 ) -> None:
     """Let reference masks answer instead of a person: a line for each round and a table at the end."""
@@ -62,6 +66,7 @@ def simulate(
     from labeler.studies.simulation import simulate as simulated
 
     with Project.open(folder) as project:
+        keep_device(project, device)
         set_threads(project.settings.threads)
         oracle = ReferenceOracle(reference, classes=len(project.settings.classes))
         follow(take_up(project, project.sources), "scan")

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from labeler.database import Database
+from labeler.embeddings import Embeddings
 from labeler.errors import ProjectError
 from labeler.locations import Locations, text_of
 from labeler.records import (
@@ -25,14 +26,14 @@ from labeler.records import (
 _IMAGE = """
 SELECT i.id, f.folder_id, f.name, i.sha256, i.width, i.height, i.state,
        CASE WHEN i.reason <> '' THEN i.reason ELSE i.note END,
-       i.confidence, i.soft_iou, i.stability, i.foreground, i.model_version, l.split, l.origin, i.skips
+       i.confidence, i.soft_iou, i.stability, i.foreground, i.model_version, l.split, l.origin, i.skips, i.signals
 FROM images i JOIN files f ON f.id = i.file_id LEFT JOIN labels l ON l.id = i.label_id
 """
 
 _GATED = """
 UPDATE images SET
     model_version = :version, confidence = :confidence, soft_iou = :soft_iou, stability = :stability,
-    foreground = :foreground, prediction_sha256 = :sha256,
+    foreground = :foreground, prediction_sha256 = :sha256, signals = :signals,
     state = CASE WHEN state NOT IN ('pool', 'queued', 'accepted') THEN state
                  WHEN :confidence >= :threshold THEN 'accepted' ELSE 'queued' END
 WHERE id = :image_id AND state <> 'unreadable'
@@ -47,7 +48,7 @@ _ORIGINS = {origin.value: origin for origin in LabelOrigin}
 
 _NO_PREDICTION = """
     model_version = NULL, confidence = NULL, soft_iou = NULL, stability = NULL, foreground = NULL,
-    prediction_sha256 = NULL
+    prediction_sha256 = NULL, signals = ''
 """
 
 # Whatever comes back is predicted again: in the pool no image has a prediction by the champion.
@@ -60,6 +61,7 @@ class Catalogue:
     def __init__(self, database: Database, *, home: Path) -> None:
         """``home`` is the project's folder: images inside it are stored relative to it."""
         self.locations = Locations(database, home=home)
+        self.embeddings = Embeddings(database)
         self._database = database
         self._home = home
 
@@ -224,7 +226,7 @@ class Catalogue:
     def _image(self, row: tuple[Any, ...]) -> ImageRecord:
         # Dictionaries instead of enum calls: a window on 1e5 images builds this many records at once.
         image_id, folder_id, name, digest, width, height, state, reason, *rest = row
-        confidence, soft_iou, stability, foreground, version, split, origin, skips = rest
+        confidence, soft_iou, stability, foreground, version, split, origin, skips, signals = rest
         return ImageRecord(
             image_id,
             self.locations.folder(folder_id) / text_of(name),
@@ -241,6 +243,7 @@ class Catalogue:
             None if split is None else _SPLITS[split],
             None if origin is None else _ORIGINS[origin],
             skips,
+            _signals_from(signals),
         )
 
     def record_predictions(
@@ -252,20 +255,23 @@ class Catalogue:
             before = self._predicted_by(ids)
             self._database.write_many(_GATED, [_gated_values(record, threshold, champion) for record in records])
             after = self._predicted_by(ids)
+            self.embeddings.add(record for record in records if after.get(record.image_id) == record.model_version)
         return [(image_id, version) for image_id, version in before.items() if after.get(image_id) != version]
 
     def prediction(self, image_id: int) -> PredictionRecord | None:
         """The current prediction of an image."""
         row = self._database.row(
-            "SELECT model_version, confidence, soft_iou, stability, foreground, prediction_sha256 FROM images "
+            "SELECT model_version, confidence, soft_iou, stability, foreground, signals, prediction_sha256 FROM images "
             "WHERE id = ? AND model_version IS NOT NULL",
             (image_id,),
         )
         if row is None:
             return None
-        version, *figures, digest = row
+        version, *figures, signals, digest = row
         confidence, soft_iou, stability, foreground = (math.nan if figure is None else figure for figure in figures)
-        return PredictionRecord(image_id, version, confidence, soft_iou, stability, foreground, digest.hex())
+        return PredictionRecord(
+            image_id, version, confidence, soft_iou, stability, foreground, digest.hex(), _signals_from(signals)
+        )
 
     def count_to_predict(self, version: int | None) -> int:
         """How many images that no person has decided on have no prediction by ``version``."""
@@ -305,12 +311,23 @@ class Catalogue:
             self._database.log("prediction lost", image=image_id, reason=why)
 
 
+def _signals_from(text: str) -> dict[str, float]:
+    return json.loads(text) if text else {}
+
+
+def _text_of(signals: dict[str, float]) -> str:
+    """JSON without what JSON cannot say (NaN, infinity); six digits are more than a signal has."""
+    finite = {name: float(f"{value:.6g}") for name, value in signals.items() if math.isfinite(value)}
+    return json.dumps(finite, separators=(",", ":")) if finite else ""
+
+
 def _gated_values(record: PredictionRecord, threshold: float, champion: int | None) -> dict[str, Any]:
     figures = {name: getattr(record, name) for name in ("confidence", "soft_iou", "stability", "foreground")}
     finite = {name: float(value) if math.isfinite(value) else None for name, value in figures.items()}
     return finite | {
         "image_id": record.image_id,
         "version": record.model_version,
+        "signals": _text_of(record.signals),
         "sha256": bytes.fromhex(record.mask_sha256),
         "threshold": threshold,
         "champion": champion,

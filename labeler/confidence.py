@@ -8,8 +8,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn import functional
 
-from labeler.records import Mask, Prediction
+from labeler.records import Embedding, Mask, Prediction
+from labeler.signals import signals_of
 
 STABILITY_MARGIN = 1.0  # logit distance, as in Segment Anything's stability score
 
@@ -32,8 +34,11 @@ class Scores:
         return self.soft_iou * self.stability
 
 
-def predictions_of(logits: Tensor) -> list[Prediction]:
-    """Masks, probabilities and scores of logits (N, C, H, W), on any device."""
+def predictions_of(logits: Tensor, features: Tensor | None = None) -> list[Prediction]:
+    """Masks, probabilities, scores and signals of logits (N, C, H, W), on any device.
+
+    ``features`` (N, D), if any, become the embeddings, brought to length 1.
+    """
     logits = logits.float()
     if logits.shape[1] == 1:
         foreground = torch.sigmoid(logits[:, 0])
@@ -50,12 +55,24 @@ def predictions_of(logits: Tensor) -> list[Prediction]:
     if logits.shape[1] > 1:  # keep the promise that mask > 0 is probability >= 128
         quantised = torch.where(masks > 0, quantised.clamp(min=128), quantised.clamp(max=127))
     scores = _scores(masks, per_class, foreground, margin)
-    return [
-        Prediction(
-            _numpy(mask), _numpy(probability), score.confidence, score.soft_iou, score.stability, score.foreground
-        )
-        for mask, probability, score in zip(masks, quantised, scores, strict=True)
-    ]
+    embeddings = (
+        [None] * len(scores) if features is None else list(functional.normalize(features.float()).cpu().numpy())
+    )
+    planes = zip(_numpy(masks), _numpy(quantised), scores, embeddings, strict=True)
+    return [_prediction(mask, probability, score, embedding) for mask, probability, score, embedding in planes]
+
+
+def _prediction(mask: Mask, probability: NDArray[np.uint8], score: Scores, embedding: Embedding | None) -> Prediction:
+    return Prediction(
+        mask,
+        probability,
+        score.confidence,
+        score.soft_iou,
+        score.stability,
+        score.foreground,
+        signals_of(mask, probability),
+        embedding,
+    )
 
 
 def _scores(masks: Tensor, per_class: Tensor, foreground: Tensor, margin: Tensor) -> list[Scores]:

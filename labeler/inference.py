@@ -53,35 +53,41 @@ class Predictor:
             pixels = shape[0] * shape[1]
             for indices in _chunks(list(group), max(1, BATCH_PIXELS // pixels)):
                 inputs = torch.stack([network_input(batch[index], channels=self.channels) for index in indices])
-                logits = self._tiled(inputs) if pixels > LARGEST else self._logits(inputs)
-                answers.update(zip(indices, predictions_of(logits), strict=True))
+                outputs = self._tiled(inputs) if pixels > LARGEST else self._outputs(inputs)
+                answers.update(zip(indices, predictions_of(*outputs), strict=True))
         return [answers[index] for index in range(len(batch))]
 
-    def _logits(self, inputs: Tensor) -> Tensor:
-        """Logits of (N, C, H, W); a batch that does not fit into memory is halved."""
+    def _outputs(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits of (N, C, H, W) and features (N, D); a batch that does not fit into memory is halved."""
         try:
-            return self._network(inputs)
+            return self._network.with_features(inputs)
         except RuntimeError as error:
             if not is_out_of_memory(error) or len(inputs) == 1:
                 raise
             release_memory()
         half = len(inputs) // 2
-        return torch.cat([self._logits(inputs[:half]), self._logits(inputs[half:])])
+        (logits, features), (more_logits, more_features) = self._outputs(inputs[:half]), self._outputs(inputs[half:])
+        return torch.cat([logits, more_logits]), torch.cat([features, more_features])
 
-    def _tiled(self, inputs: Tensor) -> Tensor:
-        """Logits of one large image (1, C, H, W) from overlapping tiles, blended by a ramp over the overlap."""
+    def _tiled(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits of one large image (1, C, H, W) from overlapping tiles, blended by a ramp over the overlap.
+
+        Its features are the mean over the tiles.
+        """
         height, width = inputs.shape[-2:]
         total: Tensor | None = None
         weight = torch.zeros(height, width)
+        features = []
         for top, left in tiles(height, width):
             tile = inputs[..., top : top + TILE, left : left + TILE]
-            logits = self._logits(tile).cpu()
+            logits, found = (output.cpu() for output in self._outputs(tile))
+            features.append(found)
             ramp = _ramp(logits.shape[-2])[:, None] * _ramp(logits.shape[-1])[None, :]
             total = torch.zeros(1, logits.shape[1], height, width) if total is None else total
             total[..., top : top + TILE, left : left + TILE] += logits * ramp
             weight[top : top + TILE, left : left + TILE] += ramp
         assert total is not None
-        return total / weight
+        return total / weight, torch.stack(features).mean(dim=0)
 
 
 def tiles(height: int, width: int) -> Iterator[tuple[int, int]]:
@@ -163,6 +169,8 @@ def store(folder: Path, image_id: int, version: int, prediction: Prediction) -> 
         stability=prediction.stability,
         foreground=prediction.foreground,
         mask_sha256=digest,
+        signals=prediction.signals,
+        embedding=prediction.embedding,
     )
 
 

@@ -286,6 +286,10 @@ class Project:
         """
         return self._pixels.prediction(self.image(image_id))
 
+    def embeddings(self, image_ids: Sequence[int], *, version: int | None) -> NDArray[np.float32]:
+        """Unit vectors (N, D) of images as ``version`` (None: no model yet) sees them; zeros where there is none."""
+        return self._catalogue.embeddings.read(image_ids, version=version)
+
     def regate(self, threshold: float) -> tuple[int, int]:
         """Move the threshold: (newly accepted, newly queued). Labelled and excluded images stay as they are."""
         self._keep(self.settings.model_copy(update={"threshold": threshold}), self.sources)

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Mask = NDArray[np.uint8]  # (H, W), class index per pixel, 0 = background
+Embedding = NDArray[np.float32]  # (D,), of length 1; comparable within one model version only
 Image = NDArray[Any]  # (H, W) or (H, W, 3), uint8 or uint16, upright
 
 
@@ -86,6 +87,7 @@ class ImageRecord:
     split: Split | None
     origin: LabelOrigin | None
     skips: int
+    signals: dict[str, float] = field(default_factory=dict, hash=False)  # of the prediction, as in Prediction
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +95,8 @@ class Prediction:
     """One model's answer for one image, in the image's own size.
 
     ``mask`` (H, W) uint8 class indices; ``probability`` (H, W) uint8, floor(256 p) of the foreground, so that
-    ``mask > 0`` is exactly ``probability >= 128`` with one class; all figures are in 0..1.
+    ``mask > 0`` is exactly ``probability >= 128`` with one class; all figures are in 0..1. ``signals`` are further
+    figures by name; ``embedding`` (D,) float32 of length 1 says what the image looks like to this model version.
     """
 
     mask: Mask
@@ -102,6 +105,8 @@ class Prediction:
     soft_iou: float
     stability: float
     foreground: float
+    signals: dict[str, float] = field(default_factory=dict, hash=False)
+    embedding: Embedding | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +120,8 @@ class PredictionRecord:
     stability: float
     foreground: float
     mask_sha256: str
+    signals: dict[str, float] = field(default_factory=dict, hash=False)
+    embedding: Embedding | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -118,8 +118,20 @@ CREATE TRIGGER tally_changed AFTER UPDATE OF state ON images WHEN old.state <> n
 END;
 """
 
+_V2 = """
+-- What else is known of the current prediction: a JSON object of name and number, '' where there is none.
+ALTER TABLE images ADD COLUMN signals TEXT NOT NULL DEFAULT '';
+-- What an image looks like to a model version, or (NULL) before any. A table of its own: lists and gate read images
+-- row by row and would drag the vectors along.
+CREATE TABLE embeddings (
+    image_id INTEGER PRIMARY KEY REFERENCES images (id) ON DELETE CASCADE,
+    model_version INTEGER,
+    vector BLOB NOT NULL        -- float16
+);
+"""
+
 # Script n takes a catalogue from user_version n to n + 1. Scripts that were released are never edited.
-MIGRATIONS: tuple[str, ...] = (_V1,)
+MIGRATIONS: tuple[str, ...] = (_V1, _V2)
 
 
 def create(path: Path) -> sqlite3.Connection:

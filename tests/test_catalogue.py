@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import math
 import sqlite3
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from labeler import schema
 from labeler.catalogue import Catalogue
 from labeler.database import Database
 from labeler.errors import ProjectError, StorageError
-from labeler.records import Counts, ImageState, PredictionRecord, StreamItem
+from labeler.project import Project
+from labeler.records import Counts, ImageState, LabelOrigin, PredictionRecord, StreamItem
 
 PATH = "catalogue.sqlite"
+TABLES = ("folders", "files", "images", "labels", "versions", "rounds", "events", "facts", "tallies")
 
 
 @pytest.fixture
@@ -94,6 +99,41 @@ def test_short_statements_at_many_images(catalogue: Catalogue) -> None:
         catalogue.images(state=ImageState.QUEUED, by_confidence=True, limit=64)
     # 80 statements; a full scan in each would take some 5 ms apiece on a quiet machine.
     assert time.perf_counter() - started < 1.0
+
+
+def test_signals_come_back_with_image_and_prediction(catalogue: Catalogue) -> None:
+    (image_id,) = catalogue.add(items(0, 1))
+    signals = {"entropy": 0.123456789, "area": 40.0, "broken": math.nan}
+    record = PredictionRecord(image_id, 1, 0.9, 0.9, 1.0, 0.1, "00" * 32, signals)
+    catalogue.record_predictions([record], threshold=0.8, champion=1)
+    kept = {"entropy": pytest.approx(0.123457), "area": 40.0}
+    assert catalogue.image(image_id).signals == kept
+    prediction = catalogue.prediction(image_id)
+    assert prediction is not None
+    assert prediction.signals == kept
+    catalogue.set_state(image_id, ImageState.POOL, reason="")
+    assert catalogue.image(image_id).signals == {}
+
+
+def test_embeddings_are_of_one_version_and_in_the_order_asked(catalogue: Catalogue) -> None:
+    ids = catalogue.add(items(0, 4))
+    vectors = np.eye(4, 8, dtype=np.float32)
+
+    def predict(numbers: list[int], version: int) -> None:
+        records = [
+            PredictionRecord(ids[n], version, 0.5, 0.5, 0.5, 0.1, "00" * 32, embedding=vectors[n]) for n in numbers
+        ]
+        catalogue.record_predictions(records, threshold=0.8, champion=2)
+
+    assert catalogue.embeddings.read(ids, version=1).shape == (4, 0)
+    predict([0, 1, 2], version=1)
+    predict([2, 3], version=2)
+    predict([3], version=1)  # late: does not replace the champion's
+    assert np.array_equal(
+        catalogue.embeddings.read([ids[3], ids[0], ids[2]], version=2), vectors[[3, 0, 2]] * [[1], [0], [1]]
+    )
+    assert np.array_equal(catalogue.embeddings.read(ids, version=1), vectors * [[1], [1], [0], [0]])
+    assert catalogue.embeddings.read(ids, version=None).shape == (4, 0)
 
 
 # The file
@@ -194,6 +234,39 @@ def test_older_schema_is_backed_up_and_migrated(tmp_path: Path, monkeypatch: pyt
     database.close()
     with pytest.raises(ProjectError, match="newer"):
         schema.open_checked(path)
+
+
+def test_project_of_the_first_schema_opens_without_loss(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "project"
+    with monkeypatch.context() as before:
+        before.setattr(schema, "MIGRATIONS", schema.MIGRATIONS[:1])
+        Project.create(folder).close()
+    path = folder / PATH
+    with contextlib.closing(sqlite3.connect(path)) as old:
+        old.executescript("""
+            INSERT INTO folders VALUES (1, 'images', 1);
+            INSERT INTO files VALUES (1, 1, 'a.png', 5, 6.0, 1), (2, 1, 'b.png', 5, 6.0, 2);
+            INSERT INTO images (id, sha256, file_id, width, height, state, skips) VALUES (1, x'aa', 1, 4, 3, 'pool', 2);
+            INSERT INTO images (id, sha256, file_id, width, height, state, label_id, model_version, confidence,
+                                soft_iou, stability, foreground, prediction_sha256)
+                VALUES (2, x'bb', 2, 4, 3, 'labelled', 1, 3, 0.5, 0.625, 0.75, 0.25, x'cc');
+            INSERT INTO labels VALUES (1, 2, 1, x'dd', 1, 'corrected', 'core', 9.5, 'then', 0.5, 0.4, 3, 0);
+            INSERT INTO events (kind, created, payload) VALUES ('skipped', 'then', '{"image": 1}');
+        """)
+        rows = {table: old.execute(f"SELECT * FROM {table}").fetchall() for table in TABLES}
+    with Project.open(folder) as project:
+        waiting, labelled = project.images()
+        assert (waiting.state, waiting.skips, waiting.signals) == (ImageState.POOL, 2, {})
+        assert (labelled.origin, labelled.confidence, labelled.soft_iou) == (LabelOrigin.CORRECTED, 0.5, 0.625)
+        assert project.counts() == Counts(streamed=2, pool=1, labelled=1, core=1)
+        assert project.embeddings([1, 2], version=3).shape == (2, 0)
+    with contextlib.closing(sqlite3.connect(path)) as new:
+        for table, before_rows in rows.items():
+            found = new.execute(f"SELECT * FROM {table}").fetchall()
+            assert [row[: len(old_row)] for row, old_row in zip(found, before_rows, strict=True)] == before_rows
+    with contextlib.closing(sqlite3.connect(folder / "catalogue.v1.sqlite")) as kept:
+        assert kept.execute("PRAGMA user_version").fetchone() == (1,)
+        assert kept.execute("SELECT count(*) FROM images").fetchone() == (2,)
 
 
 def test_failed_migration_leaves_the_old_schema(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

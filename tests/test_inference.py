@@ -69,24 +69,38 @@ def test_large_image_in_tiles_agrees_with_the_whole(predictor: Predictor, monkey
     monkeypatch.setattr(inference, "LARGEST", 1)
     monkeypatch.setattr(inference, "TILE", 256)
     tiled = predictor.predict([image])[0]
+    assert tiled.embedding is not None
+    assert tiled.embedding @ whole.embedding > 0.98
     assert tiled.mask.shape == (300, 420)
     difference = np.abs(tiled.probability.astype(int) - whole.probability.astype(int))
     assert np.percentile(difference, 99) <= 6
+
+
+def test_embedding_has_length_one_and_tells_images_apart(predictor: Predictor) -> None:
+    flat, noise = np.full((48, 48), 90, np.uint8), _images((48, 48))[0]
+    again, other = predictor.predict([noise, flat])
+    large = predictor.predict([noise])[0]
+    assert again.embedding is not None
+    assert other.embedding is not None
+    assert large.embedding is not None
+    assert again.embedding.shape == (32,)
+    assert np.linalg.norm(again.embedding) == pytest.approx(1, abs=1e-4)
+    assert again.embedding @ large.embedding > 0.999 > again.embedding @ other.embedding
 
 
 def test_batch_that_does_not_fit_is_halved(predictor: Predictor, monkeypatch: pytest.MonkeyPatch) -> None:
     real, sizes = predictor._network, []
 
     class Hungry:
-        def __call__(self, x: torch.Tensor) -> torch.Tensor:
+        def with_features(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
             sizes.append(len(x))
             if len(x) > 2:
                 raise torch.OutOfMemoryError("CUDA out of memory")
-            return real(x)
+            return real.with_features(x)
 
     monkeypatch.setattr(predictor, "_network", Hungry())
     found = predictor.predict(_images(*[(32, 32)] * 5))
-    assert len(found) == 5
+    assert len({prediction.embedding.tobytes() for prediction in found if prediction.embedding is not None}) == 5
     assert sizes[0] == 5
     assert max(size for size in sizes if size != 5) <= 3
 
@@ -117,6 +131,8 @@ def test_job_writes_masks_that_match_their_records_and_sets_bad_files_apart(
         assert np.array_equal(mask > 0, masks.load(probability_path) >= 128)
         assert record.foreground == pytest.approx(mask.mean())
         assert record.model_version == 7
+        assert record.embedding is not None
+        assert record.signals["area"] == mask.sum()
 
 
 def test_job_with_a_damaged_model_says_so(network: ResidualUNet, tmp_path: Path) -> None:

@@ -72,6 +72,19 @@ def test_folded_network_without_fused_operators_computes_the_same(monkeypatch: p
     assert torch.allclose(folded, expected, atol=1e-4 * float(expected.abs().max()) + 1e-5)
 
 
+def test_folded_network_gives_its_innermost_features_too() -> None:
+    network = _lived_in(NetworkConfig(base_width=4))
+    innermost: list[torch.Tensor] = []
+    network.middle.register_forward_hook(lambda module, inputs, output: innermost.append(output))
+    x = torch.rand(3, 3, 48, 64)
+    with torch.inference_mode():
+        network(x)
+    logits, features = FoldedUNet(network, device=CPU, dtype=torch.float32).with_features(x)
+    assert logits.shape == (3, 1, 48, 64)
+    assert features.shape == (3, 64)
+    assert torch.allclose(features, innermost[0].mean((2, 3)), rtol=1e-3, atol=1e-4)
+
+
 def test_folded_network_in_bfloat16_stays_close() -> None:
     network = _lived_in(NetworkConfig(base_width=4))
     x = torch.rand(2, 3, 64, 64)

@@ -31,8 +31,12 @@ class FoldedUNet:
             self._raise = [_Enlarge(cast(nn.ConvTranspose2d, layer), device, dtype) for layer in network.raise_]
             self._head = _Conv(network.head.weight, network.head.bias, 0, device, dtype)
 
-    @torch.inference_mode()
     def __call__(self, x: Tensor) -> Tensor:
+        return self.with_features(x)[0]
+
+    @torch.inference_mode()
+    def with_features(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits, and the mean over all places of the innermost stage, (N, 16 * base width) float32."""
         height, width = x.shape[-2:]
         x = pad_to_stride(x).to(self.device, self.dtype, memory_format=torch.channels_last)
         skips = []
@@ -41,9 +45,10 @@ class FoldedUNet:
             skips.append(x)
             x = functional.max_pool2d(x, 2)
         x = self._middle(x)
+        features = x.mean((2, 3), dtype=torch.float32)
         for enlarge, stage, skip in zip(self._raise, self._up, reversed(skips), strict=True):
             x = stage(enlarge(x), skip)
-        return self._head(x)[..., :height, :width].float()
+        return self._head(x)[..., :height, :width].float(), features
 
 
 class _Conv:

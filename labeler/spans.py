@@ -64,20 +64,33 @@ def _tangent_sides(one: Disc, other: Disc) -> list[tuple[Point, Point]]:
     return [(a0, a1), (b0, b1), (a0, b0), (a1, b1)]
 
 
-def polygon_spans(points: Sequence[Point], rows: tuple[int, int], width: int) -> Iterator[tuple[int, int, int]]:
-    """(row, first column, column past the last) of the inside of a polygon, by the even-odd rule."""
-    crossings: list[NDArray[np.float64]] = []  # rows of (row, x)
+def polygon_spans(
+    points: Sequence[Point], rows: tuple[int, int], width: int, *, nonzero: bool = False
+) -> Iterator[tuple[int, int, int]]:
+    """(row, first column, column past the last) of the inside of a polygon.
+
+    Inside is by the even-odd rule, or with ``nonzero`` wherever the outline goes around.
+    """
+    crossings: list[NDArray[np.float64]] = []  # rows of (row, x, +1 downwards or -1 upwards)
     for (x0, y0), (x1, y1) in zip(points, [*points[1:], points[0]], strict=True):
         low, high = sorted((y0, y1))
         # Half open in y, so that a vertex on a row's centre counts once.
         first, last = max(math.ceil(low - 0.5), rows[0]), min(math.ceil(high - 0.5), rows[1])
         if first < last:
             row = np.arange(first, last, dtype=np.float64)
-            crossings.append(np.stack([row, x0 + (row + 0.5 - y0) * ((x1 - x0) / (y1 - y0))], axis=1))
+            x = x0 + (row + 0.5 - y0) * ((x1 - x0) / (y1 - y0))
+            crossings.append(np.stack([row, x, np.full_like(x, 1 if y1 > y0 else -1)], axis=1))
     if not crossings:
         return
     table = np.concatenate(crossings)
     table = table[np.lexsort((table[:, 1], table[:, 0]))]
     columns = np.clip(np.ceil(table[:, 1] - 0.5), 0, width).astype(np.int64)
-    lines = table[::2, 0].astype(np.int64)
-    yield from zip(lines.tolist(), columns[::2].tolist(), columns[1::2].tolist(), strict=True)
+    lines = table[:, 0].astype(np.int64)
+    if nonzero:
+        # Each row's crossings sum to zero, so that one running sum serves all rows.
+        around = np.cumsum(table[:, 2].astype(np.int64))
+        enters, leaves = np.concatenate([[0], around[:-1]]) == 0, around == 0
+    else:
+        enters = np.arange(len(table)) % 2 == 0
+        leaves = ~enters
+    yield from zip(lines[enters].tolist(), columns[enters].tolist(), columns[leaves].tolist(), strict=True)

@@ -1,0 +1,26 @@
+"""Editing a mask: strokes, outlines, clean-ups, smart tools, scribbles, undo and redo. No Qt.
+
+Points are (x, y) in image coordinates as in ``spans``: a shape paints the pixels whose centres lie in it.
+"""
+
+from labeler.editing.editor import MaskEditor
+from labeler.editing.history import Entry, History, Patch
+from labeler.editing.rects import Rect, changed_box, joined, overlap, slices, widened
+from labeler.editing.regions import connected, parts
+from labeler.editing.stroke import TILE
+
+__all__ = [
+    "TILE",
+    "Entry",
+    "History",
+    "MaskEditor",
+    "Patch",
+    "Rect",
+    "changed_box",
+    "connected",
+    "joined",
+    "overlap",
+    "parts",
+    "slices",
+    "widened",
+]

@@ -17,7 +17,8 @@ from labeler.records import ImageState, Split
 from labeler.settings import Settings
 from labeler.ships import ShipsConfig
 from labeler.studies.samples import write_pairs
-from labeler.studies.simulation import SimulatedRound, SimulationResult, simulate
+from labeler.studies.simulation import SimulationResult, simulate
+from labeler.studies.walking import SimulatedRound
 
 SMALL = ShipsConfig(size=32, margin=10, radii=(5.0, 8.0), sides=(4.0, 8.0))
 QUICK = Settings(base_width=4, patch=32, batch=4, shift=2, steps=15, first_steps=40, first_labels=4, device="cpu")

@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 import labeler
-from labeler.cli import files, healthcheck, projects, training, window
+from labeler.cli import curating, files, healthcheck, projects, training, window
 from labeler.cli.console import Commands, harden_streams, quietly
 
 __all__ = ["app", "main"]
@@ -28,6 +28,7 @@ COMMANDS = (
     ("Project", "simulate", training.simulate),
     ("Without a project", "predict", files.predict),
     ("Without a project", "ships", files.ships),
+    ("Without a project", "curate", curating.curate),
     ("Without a project", "doctor", healthcheck.doctor),
 )
 

@@ -14,7 +14,8 @@ from labeler.errors import ProjectError
 
 if TYPE_CHECKING:
     from labeler.project import Project
-    from labeler.studies.simulation import SimulatedRound, SimulationResult
+    from labeler.studies.simulation import SimulationResult
+    from labeler.studies.walking import SimulatedRound
 
 Folder = Annotated[Path, typer.Argument(metavar="DIR", help="Folder of the project.", show_default=False)]
 Json = Annotated[bool, typer.Option("--json", help="JSON on stdout, for scripts.")]
@@ -54,7 +55,7 @@ def simulate(
     folder: Folder,
     reference: Annotated[Path, typer.Option(metavar="MASKS", help="Folder of the true masks, named like the images.")],
     minutes: Annotated[float | None, typer.Option(min=0, help="End after the first round past this time.")] = None,
-    labels: Annotated[int | None, typer.Option(min=1, help="End after the first round with as many labels.")] = None,
+    labels: Annotated[int | None, typer.Option(min=1, help="Ask for no more labels than this.")] = None,
     device: Device = None,
     as_json: Json = False,
 ) -> None:

@@ -1,0 +1,105 @@
+"""How well a model agrees with the truth, image by image, in both metrics."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from labeler import masks
+from labeler.inference import Predictor
+from labeler.metrics import Floats, iou, stepped_iou
+from labeler.records import Progress
+from labeler.studies.curate.pairs import Indices, Pairs
+
+Metric = Literal["iou", "stepped"]
+METRICS: dict[Metric, str] = {"iou": "plain IoU", "stepped": "stepped IoU"}
+AT_ONCE = 32  # images in memory
+BINS = 100  # of the histograms over 0..1
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """What an image must reach: ``threshold`` in ``metric``."""
+
+    metric: Metric = "iou"
+    threshold: float = 0.8075
+
+    @property
+    def name(self) -> str:
+        """In words."""
+        return f"{METRICS[self.metric]} {self.threshold:g}"
+
+    @property
+    def plain(self) -> float:
+        """The plain IoU from which on the bar is reached.
+
+        A stepped IoU of s means a plain one of at least 0.45 + s / 2, and only steps of 0.1 occur.
+        """
+        if self.metric == "iou":
+            return self.threshold
+        steps = np.ceil(np.round(self.threshold * 10, 6))
+        return float(min(1.0, 0.45 + steps / 20)) if steps > 0 else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Agreement:
+    """IoU of the predictions with the truth, in the order of ``indices``."""
+
+    indices: Indices
+    plain: Floats
+    stepped: Floats
+
+    def of(self, metric: Metric) -> Floats:
+        """The figures in one metric."""
+        return self.plain if metric == "iou" else self.stepped
+
+    def below(self, bar: Bar) -> Indices:
+        """Places of the images that fall short, the worst first."""
+        values = self.of(bar.metric)
+        short = np.flatnonzero(values < bar.threshold)
+        worst = short[np.lexsort((self.plain[short], values[short]))]
+        return self.indices[worst]
+
+    def summary(self, bar: Bar) -> dict[str, Any]:
+        """Means, smallest values and quantiles in both metrics, and how many are below the bar; ready for JSON."""
+        return {
+            "images": len(self.indices),
+            "metric": bar.metric,
+            "threshold": bar.threshold,
+            "below": int((self.of(bar.metric) < bar.threshold).sum()),
+            **{metric: _figures(self.of(metric)) for metric in METRICS},
+            "histogram": np.histogram(self.plain, bins=BINS, range=(0, 1))[0].tolist(),  # of plain IoU
+        }
+
+
+def _figures(values: Floats) -> dict[str, float]:
+    one, five = np.quantile(values, (0.01, 0.05))
+    return {
+        "mean": float(values.mean()),
+        "min": float(values.min()),
+        "q01": float(one),
+        "q05": float(five),
+    }
+
+
+def measure(
+    predictor: Predictor, pairs: Pairs, indices: Sequence[int] | Indices, *, phase: str = "measuring"
+) -> Generator[Progress, None, Agreement]:
+    """Predict these pairs in small batches and compare with the truth; only the figures are kept."""
+    plain: list[float] = []
+    stepped: list[float] = []
+    places: NDArray[np.int64] = np.asarray(indices, np.int64)
+    for start in range(0, len(places), AT_ONCE):
+        batch = [int(index) for index in places[start : start + AT_ONCE]]
+        predictions = predictor.predict([pairs.image(index) for index in batch])
+        for index, prediction in zip(batch, predictions, strict=True):
+            shape = (prediction.mask.shape[0], prediction.mask.shape[1])
+            truth = masks.checked(pairs.mask(index), shape=shape, classes=1, name=pairs.path(index).name)
+            plain.append(float(iou(prediction.mask, truth)))
+            stepped.append(float(stepped_iou(prediction.mask, truth)))
+        yield Progress(phase, start + len(batch), len(places))
+    return Agreement(places, np.array(plain), np.array(stepped))

@@ -1,0 +1,161 @@
+"""The report of an experiment: Markdown with plots and pictures beside, and every figure as JSON."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from labeler.files import write_atomically
+from labeler.studies.curate.agreement import METRICS
+from labeler.studies.curate.experiment import Experiment
+from labeler.studies.report import markdown_table
+
+REPORT, FIGURES = "report.md", "report.json"
+Result = dict[str, Any]
+
+
+def write_report(experiment: Experiment, results: Sequence[Result], *, pruned: Sequence[Result] = ()) -> dict[str, Any]:
+    """Write ``report.md`` and ``report.json`` into the experiment's folder; returns what the JSON holds."""
+    told = {
+        "source": experiment.name,
+        "streamed": len(experiment.pairs),
+        "fresh": None if experiment.fresh is None else len(experiment.fresh),
+        "metric": experiment.plan.bar.metric,
+        "threshold": experiment.plan.bar.threshold,
+        "arms": [row for _, row in arm_rows(results)],
+        "runs": list(results),
+        "pruned": list(pruned),
+    }
+    write_atomically(experiment.out / FIGURES, json.dumps(told, indent=1).encode())
+    write_atomically(experiment.out / REPORT, _text(experiment, results, told).encode())
+    return told
+
+
+def arm_rows(results: Sequence[Result]) -> list[tuple[str, Result]]:
+    """Arm -> its figures over seeds and folds: means, and the worst of what must not be bad."""
+    by_arm: dict[str, list[Result]] = defaultdict(list)
+    for result in results:
+        by_arm[result["arm"]].append(result)
+    return [(arm, _arm_row(arm, runs)) for arm, runs in by_arm.items()]
+
+
+def _arm_row(arm: str, runs: Sequence[Result]) -> Result:
+    row: Result = {
+        "arm": arm,
+        "runs": len(runs),
+        "labels": float(np.mean([run["labels"] for run in runs])),
+        "most_labels": max(run["labels"] for run in runs),
+        "walk_labels": float(np.mean([run["walk_labels"] for run in runs])),
+        "minutes": float(np.mean([run["seconds"]["all"] for run in runs])) / 60,
+    }
+    for place in ("stream", "fresh"):
+        measured = [run[place] for run in runs if run[place] is not None]
+        row[place] = _place_row(measured) if measured else None
+    return row
+
+
+def _place_row(measured: Sequence[Result]) -> Result:
+    """Means over the runs of mean and quantiles; the smallest value and the most below of all runs."""
+    row: Result = {"below": max(summary["below"] for summary in measured)}
+    for metric in METRICS:
+        values = {name: [summary[metric][name] for summary in measured] for name in ("mean", "q01", "q05", "min")}
+        row[metric] = {
+            "mean": float(np.mean(values["mean"])),
+            "spread": float(np.std(values["mean"], ddof=1)) if len(measured) > 1 else None,
+            "q01": float(np.mean(values["q01"])),
+            "q05": float(np.mean(values["q05"])),
+            "min": min(values["min"]),
+        }
+    return row
+
+
+def _text(experiment: Experiment, results: Sequence[Result], told: dict[str, Any]) -> str:
+    bar = experiment.plan.bar
+    fresh = "" if told["fresh"] is None else f", and {told['fresh']} fresh ones that no run has streamed"
+    parts = (
+        f"# Curation of {experiment.name}",
+        f"{told['streamed']} images streamed{fresh}. An image falls short where its **{METRICS[bar.metric]}** with the "
+        f"true mask is below **{bar.threshold:g}** (a plain IoU below {bar.plain:.4g}).",
+        "## Arms",
+        arms_table(told["arms"], "stream", "the whole stream"),
+        *([arms_table(told["arms"], "fresh", "the fresh stream")] if told["fresh"] is not None else []),
+        "Labels are all that were asked for: core, holdout and those of the sweep. With several runs: means, but the "
+        "smallest IoU and the most below of all runs. Minutes are of labelling, training and predicting, without the "
+        "measuring of fresh images.",
+        "## Runs",
+        _runs_table(results),
+        *_passes(results, bar.name),
+        *_rounds(results),
+    )
+    return "\n\n".join(parts) + "\n"
+
+
+def arms_table(rows: Sequence[Result], place: str, title: str) -> str:
+    """One line an arm: labels, minutes, and how its nets do on ``stream`` or ``fresh``."""
+    named = [f"{name} {METRICS[metric]}" for metric in METRICS for name in ("mean", "1 %", "5 %", "min")]
+    columns = ["arm", "runs", "labels", "minutes", f"below, of {title}", *named]
+    lines = []
+    for row in rows:
+        figures = row[place]
+        if figures is None:
+            continue
+        values = [f"{figures[m][name]:.4f}" for m in ("iou", "stepped") for name in ("mean", "q01", "q05", "min")]
+        lines.append(
+            [row["arm"], row["runs"], f"{row['labels']:g}", f"{row['minutes']:.1f}", figures["below"], *values]
+        )
+    return markdown_table(columns, lines)
+
+
+def _runs_table(results: Sequence[Result]) -> str:
+    columns = ("arm", "seed", "fold", "labels", "core", "holdout", "before the sweep", "rounds", "minutes", "ended")
+    rows = [
+        [
+            *(run[name] for name in ("arm", "seed", "fold", "labels", "core", "holdout", "walk_labels")),
+            len(run["rounds"]),
+            f"{run['seconds']['all'] / 60:.1f}",
+            run["ended"],
+        ]
+        for run in results
+    ]
+    return markdown_table(columns, rows)
+
+
+def _passes(results: Sequence[Result], bar: str) -> list[str]:
+    """The verified lower bound, pass by pass."""
+    columns = ("run", "pass", "labels", f"below {bar}", "labelled", "min", "1 %", "5 %", "mean")
+    rows = []
+    for run in results:
+        for number, item in enumerate(run["passes"], 1):
+            figures = item[item["metric"]]
+            values = [f"{figures[name]:.4f}" for name in ("min", "q01", "q05", "mean")]
+            name = f"{run['arm']} seed {run['seed']} fold {run['fold']}"
+            rows.append([name, number, item["labels"], item["below"], item["asked"], *values])
+    if not rows:
+        return []
+    text = (
+        "After the walk the model in use predicts every streamed image. The worst of those that fall short are "
+        "labelled, a round is trained, and all are predicted again, until no image without a label falls short. "
+        f"Figures are of {bar.rsplit(' ', 1)[0]} over the whole stream."
+    )
+    return ["## Verified lower bound", text, markdown_table(columns, rows)]
+
+
+def _rounds(results: Sequence[Result]) -> list[str]:
+    rows = [
+        [
+            f"{run['arm']} seed {run['seed']} fold {run['fold']}",
+            number,
+            item["core"],
+            item.get("steps"),
+            item.get("epochs"),
+            f"{item['seconds']:.1f}",
+            item.get("published"),
+        ]
+        for run in results
+        for number, item in enumerate(run["rounds"], 1)
+    ]
+    return ["## Rounds", markdown_table(("run", "round", "core", "steps", "epochs", "seconds", "published"), rows)]

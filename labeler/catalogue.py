@@ -13,6 +13,7 @@ from labeler.embeddings import Embeddings
 from labeler.errors import ProjectError
 from labeler.locations import Locations, text_of
 from labeler.records import (
+    Brief,
     Counts,
     ImageRecord,
     ImageState,
@@ -27,6 +28,16 @@ _IMAGE = """
 SELECT i.id, f.folder_id, f.name, i.sha256, i.width, i.height, i.state,
        CASE WHEN i.reason <> '' THEN i.reason ELSE i.note END,
        i.confidence, i.soft_iou, i.stability, i.foreground, i.model_version, l.split, l.origin, i.skips, i.signals
+FROM images i JOIN files f ON f.id = i.file_id LEFT JOIN labels l ON l.id = i.label_id
+"""
+
+_BRIEF = """
+SELECT i.id, f.name, i.state, i.confidence, i.model_version, i.skips, i.foreground, l.iou,
+       CASE WHEN i.state = 'labelled' AND l.id IS NOT NULL THEN (1 << min(l.highest_class, 60)) - 1
+            ELSE coalesce(i.foreground > 0, 0) END,
+       CASE WHEN i.state = 'labelled' AND l.id IS NOT NULL
+            THEN (julianday(l.created) - 2440587.5) * 86400.0 ELSE f.mtime END,
+       i.sha256
 FROM images i JOIN files f ON f.id = i.file_id LEFT JOIN labels l ON l.id = i.label_id
 """
 
@@ -178,6 +189,16 @@ class Catalogue:
             raise ProjectError(f"{self._home}: has no image {image_id}; `labeler` lists those it has")
         return self._image(row)
 
+    def briefs(self, *, after: int = 0, limit: int) -> list[Brief]:
+        """What lists need of the images with ids above ``after``."""
+        query = f"{_BRIEF} WHERE i.id > ? ORDER BY i.id LIMIT ?"
+        return [_brief(row) for row in self._database.rows(query, (after, limit))]
+
+    def briefs_of(self, image_ids: Iterable[int]) -> list[Brief]:
+        """What lists need of these images; those that are not there are left out."""
+        query = f"{_BRIEF} WHERE i.id IN (SELECT value FROM json_each(?))"
+        return [_brief(row) for row in self._database.rows(query, (json.dumps(sorted(image_ids)),))]
+
     def to_predict(self, version: int, *, limit: int, accepted: bool = True) -> list[ImageRecord]:
         """Queue, pool, then ``accepted`` images without a prediction by ``version``; of each, the unsurest first."""
         found: list[tuple[Any, ...]] = []
@@ -193,7 +214,8 @@ class Catalogue:
         states = {str(state): int(n) for state, n in self._database.rows("SELECT state, n FROM tallies")}
         splits = dict(
             self._database.rows(
-                "SELECT l.split, count(*) FROM labels l JOIN images i ON i.label_id = l.id "
+                # From the few labels to the many images; the planner would go the other way.
+                "SELECT l.split, count(*) FROM labels l CROSS JOIN images i ON i.id = l.image_id AND i.label_id = l.id "
                 "WHERE i.state = 'labelled' GROUP BY l.split"
             )
         )
@@ -319,6 +341,11 @@ def _text_of(signals: dict[str, float]) -> str:
     """JSON without what JSON cannot say (NaN, infinity); six digits are more than a signal has."""
     finite = {name: float(f"{value:.6g}") for name, value in signals.items() if math.isfinite(value)}
     return json.dumps(finite, separators=(",", ":")) if finite else ""
+
+
+def _brief(row: tuple[Any, ...]) -> Brief:
+    image_id, name, *figures, digest = row
+    return Brief(image_id, text_of(name).casefold(), *figures, int.from_bytes((digest or b"")[:7], "big"))
 
 
 def _gated_values(record: PredictionRecord, threshold: float, champion: int | None) -> dict[str, Any]:

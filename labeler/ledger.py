@@ -80,7 +80,7 @@ class Ledger:
     def count_labels(self, *, split: Split, after: int) -> int:
         """How many of the ``labels`` of ``split`` have an id above ``after``."""
         row = self._database.row(
-            "SELECT count(*) FROM labels l JOIN images i ON i.id = l.image_id AND i.label_id = l.id "
+            "SELECT count(*) FROM labels l CROSS JOIN images i ON i.id = l.image_id AND i.label_id = l.id "
             "WHERE l.id > ? AND l.split = ? AND i.state = 'labelled'",
             (after, split),
         )

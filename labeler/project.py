@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -20,10 +20,12 @@ from labeler.errors import ImageError, MaskError, ProjectError, SettingsError, S
 from labeler.files import remove_staged
 from labeler.journal import Journal
 from labeler.ledger import Ledger, RoundRecord
+from labeler.locations import Locations
 from labeler.lock import FolderLock
 from labeler.pixels import Pixels
 from labeler.projectfile import ProjectFile
 from labeler.records import (
+    Brief,
     Counts,
     ImageRecord,
     ImageState,
@@ -236,6 +238,14 @@ class Project:
         """Images with an id above ``after``, by id or the least confident first."""
         return self._catalogue.images(state=state, after=after, limit=limit, by_confidence=by_confidence)
 
+    def briefs(self, *, after: int = 0, limit: int) -> list[Brief]:
+        """What lists sort and filter by, of the images with an id above ``after``; some microseconds an image."""
+        return self._catalogue.briefs(after=after, limit=limit)
+
+    def briefs_of(self, image_ids: Iterable[int]) -> list[Brief]:
+        """What lists sort and filter by, of these images."""
+        return self._catalogue.briefs_of(image_ids)
+
     def counts(self) -> Counts:
         """How many images are in each state; a short statement at any size."""
         return self._catalogue.counts()
@@ -243,6 +253,13 @@ class Project:
     def known_paths(self) -> dict[Path, tuple[int, float]]:
         """Every path that was seen, with its size and time of change then."""
         return self._catalogue.locations.known_paths()
+
+    @staticmethod
+    def known_paths_in(folder: Path) -> dict[Path, tuple[int, float]]:
+        """``known_paths`` of the project in ``folder``, from any thread: 1e5 paths take a second."""
+        path = folder / layout.CATALOGUE
+        with contextlib.closing(Database(schema.reader(path), path, writable=False)) as database:
+            return Locations(database, home=folder).known_paths()
 
     def resolve(self, image_id: int) -> Path:
         """The file of an image; ImageError where it is gone."""

@@ -162,6 +162,14 @@ def open_checked(path: Path) -> sqlite3.Connection:
     return connection
 
 
+def reader(path: Path) -> sqlite3.Connection:
+    """One more connection to a catalogue that is open, for another thread, which may only read."""
+    try:
+        return sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None, timeout=5.0)
+    except sqlite3.Error as error:
+        raise error_of(error, path) from error
+
+
 def copy(path: Path, target: Path) -> None:
     """A copy of a catalogue as it is now, taken without writing beside it; StorageError where that is impossible."""
     try:

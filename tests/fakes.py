@@ -11,8 +11,9 @@ from PySide6.QtCore import QObject, Signal
 
 from labeler.editing import MaskEditor
 from labeler.loop import Status
-from labeler.records import Counts, ImageRecord, ImageState, VersionRecord, VersionStatus
+from labeler.records import Brief, Counts, ImageRecord, ImageState, VersionRecord, VersionStatus
 from labeler.settings import Settings
+from labeler.ui.columns import Columns, Ids
 from labeler.ui.status import SessionStatus
 
 
@@ -36,6 +37,23 @@ def image_record(image_id: int, state: ImageState = ImageState.QUEUED, **changes
         skips=0,
     )
     return replace(plain, **changes)
+
+
+def brief_of(record: ImageRecord) -> Brief:
+    """What the lists know of a record."""
+    return Brief(
+        image_id=record.image_id,
+        name=record.path.name.casefold(),
+        state=record.state.value,
+        confidence=record.confidence,
+        version=record.model_version,
+        skips=record.skips,
+        foreground=record.foreground,
+        iou=None,
+        classes=int(bool(record.foreground)),
+        date=0.0,
+        shuffle=0,
+    )
 
 
 def version_record(version: int, iou: float | None, status: VersionStatus) -> VersionRecord:
@@ -65,14 +83,10 @@ def status_of(**changes: Any) -> SessionStatus:
 
 @dataclass
 class FakeLoop:
-    """A queue and a reason."""
+    """A reason."""
 
     session: FakeSession
     why: str = ""
-
-    def queue(self, *, order: str = "confidence", limit: int | None = None) -> list[ImageRecord]:
-        waiting = [record for record in self.session.all.values() if record.state is ImageState.QUEUED]
-        return sorted(waiting, key=lambda record: record.confidence or 0)[:limit]
 
     def why_no_round(self) -> str:
         return self.why
@@ -139,8 +153,12 @@ class FakeSession(QObject):
     def record(self, image_id: int) -> ImageRecord:
         return self.all[image_id]
 
-    def records(self) -> list[ImageRecord]:
-        return list(self.all.values())
+    @property
+    def columns(self) -> Columns:
+        return Columns(map(brief_of, self.all.values()))
+
+    def queue_ids(self) -> Ids:
+        return self.columns.queue()
 
     def prediction(self) -> Any:
         return self._shown_prediction

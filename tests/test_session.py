@@ -54,7 +54,7 @@ def start(session: Session, qtbot: QtBot, tmp_path: Path, count: int = 6, **sett
     project = tmp_path / "project"
     Project.create(project, settings=Settings(**(values | settings)), sources=[str(folder)]).close()
     session.open_project(project)
-    until(qtbot, lambda: session.editor is not None and len(session.records()) == count)
+    until(qtbot, lambda: session.editor is not None and len(session.columns) == count)
     return project
 
 
@@ -87,7 +87,7 @@ def champion(session: Session) -> int | None:
 
 def test_images_of_a_folder_arrive_and_the_first_is_shown(session: Session, qtbot: QtBot, tmp_path: Path) -> None:
     start(session, qtbot, tmp_path)
-    assert {record.state for record in session.records()} == {ImageState.POOL}
+    assert session.columns.are(ImageState.POOL).all()
     assert session.editor is not None
     assert session.editor.mask.shape == (SIDE, SIDE)
     status = session.status()
@@ -98,7 +98,7 @@ def test_images_of_a_folder_arrive_and_the_first_is_shown(session: Session, qtbo
 def test_an_image_that_appears_later_is_found(session: Session, qtbot: QtBot, tmp_path: Path) -> None:
     start(session, qtbot, tmp_path, 2)
     make_images(tmp_path / "images", 1, first=50)
-    until(qtbot, lambda: len(session.records()) == 3)
+    until(qtbot, lambda: len(session.columns) == 3)
 
 
 def test_open_images_keeps_the_project_out_of_the_image_folder(session: Session, qtbot: QtBot, tmp_path: Path) -> None:
@@ -130,7 +130,7 @@ def test_what_is_no_project_is_told_and_nothing_is_open(session: Session, qtbot:
     with qtbot.waitSignal(session.failed):
         session.open_project(tmp_path)
     assert session.project is None
-    assert session.records() == []
+    assert len(session.columns) == 0
 
 
 def test_a_stroke_is_in_the_journal_before_the_next_one(session: Session, qtbot: QtBot, tmp_path: Path) -> None:
@@ -465,7 +465,7 @@ def test_rollback_predicts_again_with_the_older_model(session: Session, qtbot: Q
     assert champion(session) == 1
     until(
         qtbot,
-        lambda: all(r.model_version == 1 for r in session.records() if r.state in (ImageState.POOL, ImageState.QUEUED)),
+        lambda: (session.columns.column("version")[session.columns.are(ImageState.POOL, ImageState.QUEUED)] == 1).all(),
     )
 
 

@@ -180,7 +180,7 @@ def test_an_unreadable_file_is_set_apart_and_stops_nothing(session: Session, qtb
     (tmp_path / "images" / "000-broken.png").write_text("no picture")
     make_images(tmp_path / "images", 1, first=70)
     project = opened(session, qtbot, folder)
-    until(qtbot, lambda: len(session.records()) == 4)
+    until(qtbot, lambda: len(session.columns) == 4)
     assert project.counts().unreadable == 1
     assert project.counts().pool == 3
 
@@ -190,7 +190,7 @@ def test_a_source_that_is_gone_is_told_and_the_project_opens(session: Session, q
     shutil.rmtree(tmp_path / "images")
     with qtbot.waitSignals([session.opened, session.failed]):
         session.open_project(folder)
-    assert len(session.records()) == 2
+    assert len(session.columns) == 2
 
 
 def test_a_damaged_draft_is_set_aside_and_told(session: Session, qtbot: QtBot, tmp_path: Path) -> None:
@@ -258,7 +258,7 @@ def test_a_fault_of_ours_while_predicting_is_reported_not_repeated(
         session.open_project(folder)
     until(qtbot, lambda: session.project is not None)
     make_images(tmp_path / "images", 1, first=80)
-    until(qtbot, lambda: len(session.records()) == 7)
+    until(qtbot, lambda: len(session.columns) == 7)
     assert len(crashes) == 1
 
 

@@ -31,7 +31,6 @@ from labeler.settings import Preferences, Settings
 from labeler.ui.actions import ACTIONS
 from labeler.ui.controls import PlainLabel
 from labeler.ui.form import SettingsDialog
-from labeler.ui.gallery import Order, arranged
 from labeler.ui.plots import Curves, ProgressPanel
 from labeler.ui.theme import DARK, LIGHT, theme
 from labeler.ui.window import MainWindow, dropped_folder
@@ -211,7 +210,7 @@ def test_plain_keys_are_off_in_text_fields(
     window.actions_by_name["eraser"].trigger()
     session.asked.clear()
 
-    press(window, qtbot, page.gallery.search, key)
+    press(window, qtbot, page.gallery.filters.search, key)
 
     assert session.asked == []
     assert page.canvas.tool.value == "eraser"
@@ -316,29 +315,20 @@ def test_empty_queue_explains_the_next_step(qtbot: QtBot, window: MainWindow, tm
 
 
 def test_queue_and_gallery_show_their_filters_of_the_same_records(page: Workspace, session: FakeSession) -> None:
-    page.gallery.arrange()
+    page.gallery.setCurrentIndex(1)
     assert page.gallery.queue.model.rowCount() == 20
     assert page.gallery.gallery.model.rowCount() == 40
 
-    page.gallery.state.setCurrentIndex(page.gallery.state.findData(ImageState.ACCEPTED))
-    page.gallery.search.setText("0013")
+    page.gallery.filters.state.setCurrentIndex(page.gallery.filters.state.findData(ImageState.ACCEPTED))
+    page.gallery.filters.search.setText("0013")
     page.gallery.arrange()
 
     assert page.gallery.gallery.model.rowCount() == 1
 
 
-def test_records_are_sorted_and_filtered_as_asked() -> None:
-    records = [image_record(1), image_record(2, confidence=0.1), image_record(3, ImageState.POOL)]
-
-    assert arranged(records, order=Order.UNSURE_FIRST) == [2, 1, 3]
-    assert arranged(records, order=Order.SURE_FIRST) == [1, 2, 3]
-    assert arranged(records, state=ImageState.POOL) == [3]
-    assert arranged(records, text="0002") == [2]
-
-
 def test_new_images_are_appended_without_a_reset(page: Workspace, session: FakeSession, qtbot: QtBot) -> None:
     model = page.gallery.gallery.model
-    page.gallery.arrange()
+    page.gallery.setCurrentIndex(1)
     session.all[41] = image_record(41, ImageState.POOL)
 
     with qtbot.assertNotEmitted(model.modelReset), qtbot.waitSignal(model.rowsInserted):

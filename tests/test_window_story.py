@@ -59,7 +59,7 @@ def open_folder(window: MainWindow, qtbot: QtBot, tmp_path: Path) -> Workspace:
         dialog.accept()
         window.activateWindow()  # the offscreen platform has no window manager to do it
     session = window._session
-    qtbot.waitUntil(lambda: session.editor is not None and len(session.records()) == IMAGES, timeout=5000)
+    qtbot.waitUntil(lambda: session.editor is not None and len(session.columns) == IMAGES, timeout=5000)
     assert window.workspace is not None
     return window.workspace
 
@@ -106,8 +106,7 @@ def test_from_a_dropped_folder_to_an_export(window: MainWindow, qtbot: QtBot, tm
     counts = session.project.counts()
     assert counts.labelled == 3
     assert counts.accepted >= 1
-    page.gallery.arrange()
-    assert page.gallery.queue.model.rowCount() == counts.queued
+    qtbot.waitUntil(lambda: page.gallery.queue.model.rowCount() == counts.queued, timeout=5000)
 
     window.show_export()
     dialog = window.findChild(ExportDialog)

@@ -6,13 +6,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 from PySide6.QtCore import QObject, QTimer, Slot
 
 from labeler.editing import MaskEditor
 from labeler.errors import LabelerError
 from labeler.project import Project
-from labeler.records import ImageRecord, Mask, Progress
+from labeler.records import ImageRecord, ImageState, Mask, Progress
 from labeler.ui.announcer import Announcer, log
+from labeler.ui.columns import Columns, Ids
 from labeler.ui.desk import Desk
 from labeler.ui.engine import Engine
 from labeler.ui.exporting import Exporting
@@ -166,16 +168,19 @@ class Bench(Announcer):
 
     def _following(self, image_id: int) -> int:
         """The image after ``image_id`` in the order of the queue, around its end; -1 for none."""
-        if self._loop is None:
-            return -1
-        waiting = [record.image_id for record in self._loop.queue()]
-        after = waiting.index(image_id) + 1 if image_id in waiting else 0
-        return next((other for other in waiting[after:] + waiting[:after] if other != image_id), -1)
+        waiting = self.queue_ids()
+        at = np.flatnonzero(waiting == image_id)
+        return self._first_of(np.roll(waiting, -int(at[0])) if len(at) else waiting, image_id)
 
     def _first_but(self, image_id: int) -> int:
         """The image that waits in front of all others, after a decision on ``image_id``; -1 for none."""
-        first = None if self._loop is None else self._loop.next_query(after=image_id)
-        return -1 if first is None else first
+        return self._first_of(self.queue_ids(), image_id)
+
+    def _first_of(self, waiting: Ids, image_id: int) -> int:
+        # The columns may be some frames old: what was decided meanwhile does not wait any more.
+        states = (ImageState.QUEUED, ImageState.POOL)
+        others = (int(other) for other in waiting if other != image_id)
+        return next((other for other in others if self.record(other).state in states), -1)
 
     @Slot()
     def _prepare_next(self) -> None:
@@ -290,16 +295,23 @@ class Bench(Announcer):
         assert self._project is not None
         return self._project.image(image_id)
 
-    def records(self) -> list[ImageRecord]:
-        """All images of the open project as they were last told, none without one."""
-        return self._rows.all()
+    @property
+    def columns(self) -> Columns:
+        """The figures of all images of the open project as they were last told, none without one."""
+        return self._rows.columns
+
+    def queue_ids(self) -> Ids:
+        """The images that wait for a person, in order; before the first model, all of them in a random one."""
+        if self._project is None:
+            return np.zeros(0, np.int64)
+        return self.columns.queue(cold=self._project.champion() is None)
 
     def curves(self) -> Curves:
         """The series of the Progress panel."""
         from labeler.ui import series  # imports the plots, which the start page does not need
 
         assert self._project is not None
-        return series.curves_of(self._project, self._rows.all())
+        return series.curves_of(self._project, self._rows.columns)
 
     def status(self) -> SessionStatus | None:
         """What ``status_changed`` tells; None without a project."""

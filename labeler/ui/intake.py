@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +21,10 @@ RETRY_MS = 5000  # after a disk that refused
 
 
 def stream_items(
-    sources: Sequence[str], *, known: Mapping[Path, tuple[int, float]], frames_folder: Path
+    sources: Sequence[str], *, read_known: Callable[[], Mapping[Path, tuple[int, float]]], frames_folder: Path
 ) -> Generator[StreamItem | UnreadableItem | Milestone | None, None, None]:
     """Everything that is there, then what appears; None while nothing does. A source that fails is a milestone."""
-    seen = dict(known)
+    seen = dict(read_known())  # here, on the reader's thread: it is long where there are many images
     watched: list[Source] = []
     for text in sources:
         try:
@@ -81,12 +81,15 @@ class Intake(QObject):
         """Read the sources of this project until ``close``."""
         self.close()
         self._project = project
-        sources, known, frames = project.sources, project.known_paths(), project.frames_folder
+        sources, folder, frames = project.sources, project.folder, project.frames_folder
         if not sources:
             self._say(self.tr("no source of images"))
             return
         self._say(self.tr("reading"))
-        reader = StreamReader(lambda: stream_items(sources, known=known, frames_folder=frames), parent=self)
+        reader = StreamReader(
+            lambda: stream_items(sources, read_known=lambda: Project.known_paths_in(folder), frames_folder=frames),
+            parent=self,
+        )
         reader.found.connect(self._take)
         reader.reached.connect(self._pass)
         reader.failed.connect(self._fail)

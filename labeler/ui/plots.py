@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pyqtgraph as pg
+from numpy.typing import NDArray
 from PySide6.QtCore import QSize, Qt, Signal
 from PySide6.QtGui import QColor
 from PySide6.QtWidgets import QProgressBar, QPushButton, QVBoxLayout, QWidget
@@ -22,8 +23,8 @@ _POINTS_DRAWN = 2000  # a curve of more points is thinned before it is drawn
 class Curves:
     """The series of the Progress panel; a point per streamed image or per round, oldest first."""
 
-    streamed: Sequence[float] = ()  # number of images seen
-    surfaced: Sequence[float] = ()  # share of them that needed a person, 0..1
+    streamed: Sequence[float] | NDArray[Any] = ()  # number of images seen
+    surfaced: Sequence[float] | NDArray[Any] = ()  # share of them that needed a person, 0..1
     core: Sequence[float] = ()  # size of the core after each round
     versions: Sequence[VersionRecord] = ()
 
@@ -75,7 +76,7 @@ def _pen(role: str, *, dashed: bool = False) -> object:
     return pg.mkPen(getattr(theme.colours, role), width=2, style=style)
 
 
-def _thinned(values: Sequence[float]) -> Sequence[float]:
+def _thinned(values: Sequence[float] | NDArray[Any]) -> Sequence[float] | NDArray[Any]:
     step = max(1, len(values) // _POINTS_DRAWN)
     # The newest point is always kept.
     return values if step == 1 else [*values[:-1:step], values[-1]]

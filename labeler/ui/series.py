@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 
 from labeler.project import Project
-from labeler.records import ImageRecord, ImageState
+from labeler.records import ImageState
+from labeler.ui.columns import Columns
 from labeler.ui.plots import Curves
 
 _DECIDED = (ImageState.ACCEPTED, ImageState.QUEUED, ImageState.LABELLED, ImageState.EXCLUDED)
 
 
-def curves_of(project: Project, images: Sequence[ImageRecord]) -> Curves:
+def curves_of(project: Project, images: Columns) -> Curves:
     """Share of the images seen that needed a person, core after each round, model versions."""
-    decided = [image.state for image in images if image.state in _DECIDED]
-    surfaced = np.cumsum([state is not ImageState.ACCEPTED for state in decided])
-    streamed = np.arange(1, len(decided) + 1)
+    needed = ~images.are(ImageState.ACCEPTED)[images.are(*_DECIDED)]
+    streamed = np.arange(1, len(needed) + 1)
     return Curves(
-        streamed=streamed.tolist(),
-        surfaced=(surfaced / streamed).tolist(),
+        streamed=streamed,
+        surfaced=np.cumsum(needed) / streamed,
         core=[float(record.core_count) for record in project.rounds()],
         versions=project.versions(),
     )

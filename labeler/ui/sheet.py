@@ -66,7 +66,7 @@ QComboBox QAbstractItemView { background: $surface; color: $text; border: 1px so
 QListView, QTreeView, QTableView { background: $surface; border: 1px solid $border; border-radius: ${p6}px;
   outline: none; }
 QListView::item:selected, QTableView::item:selected { background: $accent_soft; color: $text; }
-QListView[role="flush"] { border: none; border-radius: 0; background: $window; }
+QListView[role="flush"], QTableView[role="flush"] { border: none; border-radius: 0; background: $window; }
 QHeaderView::section { background: $window; color: $muted; border: none; border-bottom: 1px solid $border;
   padding: ${p4}px ${p8}px; }
 QTableView { gridline-color: $border; }

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from labeler.ui.session import Session
 
 _LEFT, _RIGHT = 252, 292
+_UNDECIDED = (ImageState.POOL, ImageState.QUEUED, ImageState.ACCEPTED)
 _REDRAW_MS = 300  # figures that are counted over all images are counted at most this often
 
 
@@ -217,12 +218,9 @@ class Workspace(QWidget):
     def _count(self) -> None:
         if self._session.project is None:
             return
-        undecided = (ImageState.POOL, ImageState.QUEUED, ImageState.ACCEPTED)
-        self.gate.show_confidences(
-            np.array(
-                [r.confidence for r in self._session.records() if r.state in undecided and r.confidence is not None]
-            )
-        )
+        columns = self._session.columns
+        confidences = columns.column("confidence")[columns.are(*_UNDECIDED)]
+        self.gate.show_confidences(confidences[~np.isnan(confidences)].astype(float))
         self._plot()
 
     def _plot(self) -> None:

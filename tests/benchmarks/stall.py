@@ -183,7 +183,7 @@ def measure(session: Session, window: MainWindow, seconds: float, model: Path) -
     wait_until(lambda: not session.status().is_training)
     session.loop.adopt_model(model)
     session.rollback(session.project.champion().version)
-    wait_until(lambda: any(record.model_version is not None for record in session.records()))
+    wait_until(lambda: (session.columns.column("version") >= 0).any())
     done = session.project.counts().queued
     phase(
         "the stream is predicted, painting",

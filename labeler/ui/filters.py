@@ -1,0 +1,230 @@
+"""The head of the gallery: find by name, filter, sort. It holds what was chosen and tells when that changes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from PySide6.QtCore import Qt, QTimer, Signal
+from PySide6.QtWidgets import (
+    QCheckBox,
+    QComboBox,
+    QDoubleSpinBox,
+    QFormLayout,
+    QFrame,
+    QHBoxLayout,
+    QLineEdit,
+    QPushButton,
+    QToolButton,
+    QVBoxLayout,
+    QWidget,
+)
+
+from labeler.records import ImageState
+from labeler.ui.columns import Filter, Order
+from labeler.ui.controls import label
+from labeler.ui.theme import XS, S, dress, follow, theme
+from labeler.ui.wording import state_name
+
+_SETTLE_MS = 150  # letters that are typed together are looked for together
+_DAYS = (1, 7, 30)
+_IOUS = (0.95, 0.9, 0.8, 0.5)
+
+
+class FilterBar(QWidget):
+    """Find, state and order are always there; the rest folds out."""
+
+    changed = Signal()
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.search = QLineEdit(self)
+        self.search.setPlaceholderText(self.tr("Find by name"))
+        self.search.setAccessibleName(self.tr("Find by name"))
+        self.search.setClearButtonEnabled(True)
+        self.state = self._box(self.tr("Show images in this state"), [(self.tr("All states"), None), *_states()])
+        self.order = self._box(self.tr("Sort images"), self._orders())
+        self.more = QToolButton(self)
+        self.more.setCheckable(True)
+        self.more.setText(self.tr("Filters"))
+        self.more.setAccessibleName(self.tr("More filters"))
+        self.more.setToolTip(self.tr("Filter by model, confidence, class, disagreement and date"))
+        dress(self.more, "filter")
+        follow(self.more, lambda button: button.setIconSize(theme.icon_size() * 0.8))
+        self._fields()
+        self._only: frozenset[int] = frozenset()
+        self._typing = QTimer(self, singleShot=True, interval=_SETTLE_MS)
+        self._typing.timeout.connect(self.changed)
+        self._lay_out()
+        self._listen()
+        self.offer(versions=(), classes=(), changed=frozenset())
+
+    def _orders(self) -> list[tuple[str, Any]]:
+        return [
+            (self.tr("As they came"), Order.STREAM),
+            (self.tr("Unsure first"), Order.UNSURE_FIRST),
+            (self.tr("Sure first"), Order.SURE_FIRST),
+            (self.tr("By name"), Order.NAME),
+            (self.tr("By state"), Order.STATE),
+            (self.tr("Newest first"), Order.NEWEST_FIRST),
+            (self.tr("Worst predicted first"), Order.WORST_FIRST),
+        ]
+
+    def _fields(self) -> None:
+        self.version = self._box(self.tr("Predicted by this model"), [])
+        self.class_value = self._box(self.tr("Holding this class"), [])
+        self.iou = self._box(
+            self.tr("How far prediction and label agree"),
+            [
+                (self.tr("Any"), None),
+                *((self.tr("IoU below {:.2f}").format(limit), limit) for limit in _IOUS),
+            ],
+        )
+        names = (self.tr("Last 24 hours"), self.tr("Last 7 days"), self.tr("Last 30 days"))
+        self.days = self._box(
+            self.tr("When it was labelled, or its file written"),
+            [(self.tr("Any time"), None), *zip(names, _DAYS, strict=True)],
+        )
+        self.low, self.high = (
+            self._limit(self.tr("Lowest confidence"), 0.0),
+            self._limit(self.tr("Highest confidence"), 1.0),
+        )
+        self.round = QCheckBox(self.tr("Changed by the last round"))
+        self.round.setAccessibleName(self.tr("Only what the last published model changed"))
+        self.clear = QPushButton(self.tr("Clear the filters"))
+        self.clear.setAccessibleName(self.tr("Clear the filters"))
+
+    def _box(self, name: str, choices: Sequence[tuple[str, Any]]) -> QComboBox:
+        box = QComboBox(self)
+        box.setAccessibleName(name)
+        box.setToolTip(name)
+        box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+        box.setMinimumContentsLength(4)
+        for text, value in choices:
+            box.addItem(text, value)
+        return box
+
+    def _limit(self, name: str, value: float) -> QDoubleSpinBox:
+        spin = QDoubleSpinBox(self, decimals=2, minimum=0.0, maximum=1.0, singleStep=0.05, value=value)
+        spin.setAccessibleName(name)
+        spin.setToolTip(name)
+        spin.setKeyboardTracking(False)
+        return spin
+
+    def _lay_out(self) -> None:
+        boxes = QHBoxLayout()
+        boxes.setSpacing(XS)
+        boxes.addWidget(self.state, 1)
+        boxes.addWidget(self.order, 1)
+        find = QHBoxLayout()
+        find.setSpacing(XS)
+        find.addWidget(self.search, 1)
+        find.addWidget(self.more)
+        limits = QHBoxLayout()
+        limits.setSpacing(XS)
+        limits.addWidget(self.low, 1)
+        limits.addWidget(label("–"))
+        limits.addWidget(self.high, 1)
+        self.panel = QFrame(self)
+        form = QFormLayout(self.panel)
+        form.setContentsMargins(0, 0, 0, XS)
+        form.setHorizontalSpacing(S)
+        form.setVerticalSpacing(XS)
+        form.setRowWrapPolicy(QFormLayout.RowWrapPolicy.DontWrapRows)
+        form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.ExpandingFieldsGrow)
+        for text, field in (
+            (self.tr("Model"), self.version),
+            (self.tr("Confidence"), limits),
+            (self.tr("Class"), self.class_value),
+            (self.tr("Agreement"), self.iou),
+            (self.tr("Date"), self.days),
+        ):
+            form.addRow(label(text, "caption"), field)
+        form.addRow(self.round)
+        form.addRow(self.clear)
+        self.panel.hide()
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(S, S, S, 0)
+        layout.setSpacing(XS)
+        layout.addLayout(find)
+        layout.addLayout(boxes)
+        layout.addWidget(self.panel)
+
+    def _listen(self) -> None:
+        self.more.toggled.connect(self.panel.setVisible)
+        self.search.textChanged.connect(lambda: self._typing.start())
+        for box in (self.state, self.order, self.version, self.class_value, self.iou, self.days):
+            box.currentIndexChanged.connect(lambda: self._tell())
+        for spin in (self.low, self.high):
+            spin.valueChanged.connect(lambda: self._tell())
+        self.round.toggled.connect(lambda: self._tell())
+        self.clear.clicked.connect(self.reset)
+
+    def _tell(self) -> None:
+        narrow = self.wanted().is_narrow
+        self.clear.setEnabled(narrow)
+        # Folded in, it must still be seen that not everything is shown.
+        self.more.setToolButtonStyle(
+            Qt.ToolButtonStyle.ToolButtonTextBesideIcon if narrow else Qt.ToolButtonStyle.ToolButtonIconOnly
+        )
+        self.changed.emit()
+
+    def offer(self, *, versions: Sequence[int], classes: Sequence[str], changed: frozenset[int]) -> None:
+        """What can be chosen in this project; a choice that is still there stays."""
+        models = [(self.tr("Any"), None), *((self.tr("v{}").format(number), number) for number in reversed(versions))]
+        named = [(self.tr("Any"), None), (self.tr("Nothing on it"), 0), *((n, v) for v, n in enumerate(classes, 1))]
+        for box, choices in ((self.version, models), (self.class_value, named)):
+            chosen = box.currentData()
+            if [box.itemText(at) for at in range(box.count())] == [text for text, _ in choices]:
+                continue
+            box.blockSignals(True)
+            box.clear()
+            for text, value in choices:
+                box.addItem(text, value)
+            box.setCurrentIndex(max(0, box.findData(chosen)))
+            box.blockSignals(False)
+        self._only = changed
+        self.round.setEnabled(bool(changed) or self.round.isChecked())
+        self.round.setText(self.tr("Changed by the last round ({:,})").format(len(changed)))
+        self.clear.setEnabled(self.wanted().is_narrow)
+
+    def wanted(self) -> Filter:
+        """What was chosen."""
+        state = self.state.currentData()  # Qt gives a plain string back
+        return Filter(
+            text=self.search.text().strip(),
+            state=ImageState(state) if state else None,
+            version=self.version.currentData(),
+            confidence=(round(self.low.value(), 2), round(self.high.value(), 2)),
+            class_value=self.class_value.currentData(),
+            iou_below=self.iou.currentData(),
+            days=self.days.currentData(),
+            only=self._only if self.round.isChecked() else None,
+        )
+
+    def chosen_order(self) -> Order:
+        """How to sort."""
+        return Order(self.order.currentData())
+
+    def reset(self) -> None:
+        """Show everything again."""
+        self.blockSignals(True)
+        self.search.clear()
+        for box in (self.state, self.version, self.class_value, self.iou, self.days):
+            box.setCurrentIndex(0)
+        self.low.setValue(0.0)
+        self.high.setValue(1.0)
+        self.round.setChecked(False)
+        self._typing.stop()
+        self.blockSignals(False)
+        self._tell()
+
+    def show_changed(self) -> None:
+        """Show what the last published model changed."""
+        self.reset()
+        self.more.setChecked(True)
+        self.round.setChecked(True)
+
+
+def _states() -> list[tuple[str, Any]]:
+    return [(state_name(state), state) for state in ImageState]

@@ -345,7 +345,7 @@ def _text_of(signals: dict[str, float]) -> str:
 
 def _brief(row: tuple[Any, ...]) -> Brief:
     image_id, name, *figures, digest = row
-    return Brief(image_id, text_of(name).casefold(), *figures, int.from_bytes((digest or b"")[:7], "big"))
+    return Brief._make((image_id, text_of(name).casefold(), *figures, int.from_bytes((digest or b"")[:7], "big")))
 
 
 def _gated_values(record: PredictionRecord, threshold: float, champion: int | None) -> dict[str, Any]:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -72,6 +73,7 @@ class Columns:
         self._figures = {name: np.zeros(0, kind) for name, kind in _FIGURES.items()}
         self._names: list[str] = []
         self._by_name: NDArray[np.int64] | None = None
+        self._queues: dict[bool, Ids] = {}  # by whether there is no model yet
         self.update(briefs)
 
     def __len__(self) -> int:
@@ -93,6 +95,7 @@ class Columns:
     def update(self, briefs: Iterable[Brief]) -> None:
         """Take these rows in, new or changed."""
         fresh = sorted(briefs)
+        self._queues.clear()
         at = self._rows_for([brief.image_id for brief in fresh])
         for row, brief in zip(at.tolist(), fresh, strict=True):
             self._ids[row] = brief.image_id
@@ -141,10 +144,12 @@ class Columns:
 
         The orders are those of ``acquisition``, without reading a record.
         """
-        states = (ImageState.QUEUED, ImageState.POOL) if cold else (ImageState.QUEUED,)
-        at = np.flatnonzero(self.are(*states))
-        figure = self.column("shuffle" if cold else "confidence")[at]
-        return self.ids[at[np.lexsort((at, figure, self.column("skips")[at]))]]
+        if cold not in self._queues:
+            states = (ImageState.QUEUED, ImageState.POOL) if cold else (ImageState.QUEUED,)
+            at = np.flatnonzero(self.are(*states))
+            figure = self.column("shuffle" if cold else "confidence")[at]
+            self._queues[cold] = self.ids[at[np.lexsort((at, figure, self.column("skips")[at]))]]
+        return self._queues[cold]
 
     def select(self, wanted: Filter, order: Order = Order.STREAM) -> Ids:
         """Ids of the images that pass, sorted."""
@@ -176,9 +181,8 @@ class Columns:
 
     def _holding(self, class_value: int) -> NDArray[np.bool_]:
         classes = self._figures["classes"][: self._size]
-        if class_value == 0:
-            return classes == 0
-        return (classes > 0) & ((classes >> (class_value - 1)) & 1 > 0)
+        holding: NDArray[np.bool_] = classes == 0 if class_value == 0 else (classes >> (class_value - 1)) & 1 > 0
+        return holding
 
     def _named(self, text: str, passing: NDArray[np.bool_]) -> NDArray[np.bool_]:
         named = np.zeros(self._size, bool)
@@ -191,14 +195,17 @@ class Columns:
         figures = self._figures
         if order is Order.NAME:
             return at[np.argsort(self._name_ranks()[at], kind="stable")]
-        keys = {
-            Order.UNSURE_FIRST: lambda: np.nan_to_num(figures["confidence"][at], nan=2.0),
-            Order.SURE_FIRST: lambda: -np.nan_to_num(figures["confidence"][at], nan=-1.0),
+        keys: dict[Order, Callable[[], NDArray[Any]]] = {
+            Order.UNSURE_FIRST: lambda: _steps(figures["confidence"][at], none=2.0),
+            Order.SURE_FIRST: lambda: _steps(1 - figures["confidence"][at], none=2.0),
             Order.STATE: lambda: figures["state"][at],
             Order.NEWEST_FIRST: lambda: -figures["date"][at],
-            Order.WORST_FIRST: lambda: np.nan_to_num(figures["iou"][at], nan=2.0),
+            Order.WORST_FIRST: lambda: _steps(figures["iou"][at], none=2.0),
         }
-        return at[np.argsort(keys[order](), kind="stable")] if order in keys else at
+        if order not in keys:
+            return at
+        by: NDArray[np.int64] = np.argsort(keys[order](), kind="stable")
+        return at[by]
 
     def _name_ranks(self) -> NDArray[np.int64]:
         if self._by_name is None:
@@ -207,3 +214,9 @@ class Columns:
             self._by_name = np.empty(self._size, np.int64)
             self._by_name[order] = np.arange(self._size)
         return self._by_name
+
+
+def _steps(figures: NDArray[Any], *, none: float) -> NDArray[np.uint16]:
+    """Figures in 0..1 as whole steps: sixteen bits are sorted by radix, ten times as fast as floats."""
+    steps: NDArray[np.uint16] = np.rint(np.nan_to_num(figures, nan=none) * 30_000).astype(np.uint16)
+    return steps

@@ -20,6 +20,7 @@ from PySide6.QtCore import (
 )
 from PySide6.QtGui import QColor, QImage, QPainter, QPixmap
 from PySide6.QtWidgets import (
+    QAbstractButton,
     QHeaderView,
     QStackedLayout,
     QStyle,
@@ -235,8 +236,10 @@ class RecordDelegate(QStyledItemDelegate):
 class _Table(QTableView):
     """One column without headers. A QListView asks the model twice for every row it has whenever they change."""
 
-    def __init__(self, parent: QWidget) -> None:
+    def __init__(self, name: str, parent: QWidget) -> None:
         super().__init__(parent)
+        for part in (self, self.horizontalHeader(), self.verticalHeader(), *self.findChildren(QAbstractButton)):
+            part.setAccessibleName(name)
         self.setProperty("role", "flush")
         self.setShowGrid(False)
         self.setWordWrap(False)
@@ -261,8 +264,7 @@ class RecordList(QWidget):
     def __init__(self, model: RecordModel, thumbnails: Thumbnails, name: str) -> None:
         super().__init__()
         self.model = model
-        self.view = _Table(self)
-        self.view.setAccessibleName(name)
+        self.view = _Table(name, self)
         self.view.setModel(model)
         self.view.setItemDelegate(RecordDelegate(thumbnails, self.view))
         self.view.selectionModel().currentChanged.connect(self._choose)

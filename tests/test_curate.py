@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from unittest.mock import ANY
 
 import numpy as np
 import pytest
+import torch
 from typer.testing import CliRunner
 
 from labeler.cli import app
-from labeler.errors import MaskError, SettingsError, StorageError, StreamError
+from labeler.errors import MaskError, SettingsError, StorageError, StreamError, TrainingError
 from labeler.headless import take_up
 from labeler.inference import Predictor
 from labeler.project import Project
@@ -21,7 +23,7 @@ from labeler.records import Progress
 from labeler.ships import ShipsConfig
 from labeler.stream.sources import Ships
 from labeler.studies.curate.agreement import Bar, measure
-from labeler.studies.curate.article import BATCH, FIRST, FIRST_BATCH, SHARE, ArticleTrainer, ArticleWalk
+from labeler.studies.curate.article import BATCH, FIRST, FIRST_BATCH, MOST_EPOCHS, SHARE, ArticleTrainer, ArticleWalk
 from labeler.studies.curate.experiment import Experiment, RunEnded, RunStarted, figures_of
 from labeler.studies.curate.pairs import FilePairs, PairsOracle, ShipsPairs, take_in, write_ships
 from labeler.studies.curate.plan import Plan, Run, runs_of
@@ -83,18 +85,19 @@ def test_stopped_run_goes_on_where_it_was_and_a_done_one_is_left_alone(tmp_path:
     work = experiment.results(["ours"], [0])
     while not isinstance(next(work), SimulatedRound):
         pass
-    for _ in range(3):  # into whatever comes next
-        next(work)
+    while next(work) != Progress("training", 3, 10, ANY):
+        pass
     work.close()
     folder = tmp_path / "runs" / "ours-s0-f0"
     with Project.open(folder / "project") as project:
         before = [label.image_id for label in project.labels()]
-        assert project.rounds()[0].published
+        first, stopped = project.rounds()
+        assert (first.published, stopped.reason) == (True, "stopped")
     (result,), told = _finish(experiment.results(["ours"], [0]))
     with Project.open(folder / "project") as project:
         assert [label.image_id for label in project.labels()][: len(before)] == before
-    assert result["rounds"][0]["published"]
-    assert [item.number for item in told if isinstance(item, SimulatedRound)][:1] != [1]
+        assert project.rounds()[2].core_count == stopped.core_count  # made up for before anything else is asked
+    assert next(item.number for item in told if isinstance(item, SimulatedRound)) == 3
     stamp = (folder / "result.json").stat().st_mtime_ns
     (again,), told = _finish(experiment.results(["ours"], [0]))
     assert told == [RunStarted(Run("ours", 0, 0), is_done=True)]
@@ -170,13 +173,36 @@ def test_article_takes_the_first_eleven_then_what_is_below_its_bar(tmp_path: Pat
     assert [line.core for line in rounds] == [11, len(trainer.core)]
 
 
+class _Scripted(ArticleTrainer):
+    """Its epochs end with these running metrics."""
+
+    script: Sequence[float] = ()
+
+    def _epoch(self, epoch: int, batch: int) -> Generator[Progress, None, float]:
+        yield Progress("training", epoch, 0)
+        return self.script[epoch - 1]
+
+
 def test_article_trains_until_its_running_metric_exceeds_precision(tmp_path: Path) -> None:
-    pairs = _pairs(tmp_path, 14)
-    trainer = ArticleTrainer(pairs, width=2, precision=0.001, seed=0, device="cpu")
-    _, (first, *_) = _finish(ArticleWalk(trainer, np.arange(14), Budget(), tmp_path).chunks())
-    assert first.running > 0.001
-    assert first.core == FIRST
+    trainer = _Scripted(_pairs(tmp_path, 4), width=2, precision=0.85, seed=0, device="cpu")
+    trainer.script = (0.2, 0.84, 0.85, 0.86, 0.9)
+    assert _finish(trainer.fit(10))[0] == (4, 0.86)
+    trainer.script = (0.1,) * MOST_EPOCHS
+    with pytest.raises(TrainingError, match="was not met"):
+        _finish(trainer.fit(10))
+
+
+def test_article_learns_by_adam_with_dropout_and_its_metric_is_that_of_train_mode(tmp_path: Path) -> None:
+    trainer = ArticleTrainer(_pairs(tmp_path, 14), width=2, precision=-1.0, seed=0, device="cpu")
+    before = [parameter.detach().clone() for parameter in trainer.network.parameters()]
+    _, (first,) = _finish(ArticleWalk(trainer, np.arange(14), Budget(), tmp_path).chunks())
+    assert (first.epochs, first.core, first.position) == (1, FIRST, FIRST)
+    assert 0 <= first.running <= 1
+    assert trainer.network.training
     assert trainer.network.config.dropout == 0.5
+    assert isinstance(trainer.optimiser, torch.optim.Adam)
+    assert trainer.optimiser.param_groups[0]["lr"] == 1e-3
+    assert any(not torch.equal(old, new) for old, new in zip(before, trainer.network.parameters(), strict=True))
 
 
 def test_stopped_article_goes_on_with_the_same_core(tmp_path: Path) -> None:

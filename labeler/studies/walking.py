@@ -78,7 +78,13 @@ class Walker:
         self.loop, self.oracle = loop, oracle
         self.budget, self.order, self.clock = budget or Budget(), order, clock or Clock()
         self.forecaster = Forecaster(loop)
-        self.number = 0  # of rounds trained
+        self.number = len(loop.project.rounds())
+        self._owed = self._was_cut_off()
+
+    def _was_cut_off(self) -> bool:
+        """Whether an earlier process was stopped within a round: nothing has learnt its labels, and none is due."""
+        rounds, started = self.loop.project.rounds(), self.loop.project.events(kind="round_started")
+        return len(started) > len(rounds) or (bool(rounds) and rounds[-1].version is None)
 
     def work_off(self, *, sweep: bool = True) -> Generator[Progress | SimulatedRound, None, str]:
         """Predict, answer and train until nothing waits; returns why it ended.
@@ -100,7 +106,7 @@ class Walker:
 
     def round(self) -> Generator[Progress, None, SimulatedRound]:
         """One round and the prediction of what waits with its model."""
-        self.number += 1
+        self.number, self._owed = self.number + 1, False
         before, begin = (self.clock.training, self.clock.prediction), time.monotonic()
         outcome = yield from train_once(self.loop)
         self.clock.training += time.monotonic() - begin
@@ -123,8 +129,9 @@ class Walker:
 
     def _round_due(self) -> bool:
         """Also where the budget ends before a round is due by itself: its last labels shall count."""
-        last = self.left() == 0 and self.loop.new_labels > 0 and not self.loop.why_no_round()
-        return self.loop.round_due() or last
+        if self.loop.why_no_round():
+            return False
+        return self._owed or self.loop.round_due() or (self.left() == 0 and self.loop.new_labels > 0)
 
     def _answer(self) -> Generator[Progress, None, None]:
         """Answer queries until a round is due, nothing waits or the labels are spent."""

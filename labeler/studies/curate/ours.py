@@ -49,7 +49,6 @@ class Curation:
         self.project, self.clock = project, clock
         self.loop, self.oracle = Loop(project), PairsOracle(pairs)
         self.walker = Walker(self.loop, self.oracle, budget=plan.budget, order=plan.order, clock=clock)
-        self.walker.number = len(project.rounds())
         self.ended, self.walk_seconds = "", 0.0
 
     def walk(self) -> Generator[Told, None, None]:

@@ -8,6 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from labeler.networks import lean
+
 STRIDE = 16  # four poolings: inputs are padded to a multiple of this
 
 
@@ -52,7 +54,11 @@ class Stage(nn.Module):
         self.block1 = ResidualBlock(width)
         self.block2 = ResidualBlock(width)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, *parts: Tensor) -> Tensor:
+        """Of the concatenated ``parts``."""
+        if lean.suits(parts[0], training=self.training):
+            return lean.run_stage(self, parts)
+        x = parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)
         return functional.relu(self.block2(self.block1(self.conv(x))))
 
 
@@ -91,7 +97,7 @@ class ResidualUNet(nn.Module):
             x = self._drop(functional.max_pool2d(x, 2), ratio / 2 if depth == 0 else ratio)
         x = self.middle(x)
         for enlarge, stage, skip in zip(self.raise_, self.up, reversed(skips), strict=True):
-            x = stage(self._drop(torch.cat([enlarge(x), skip], dim=1), ratio))
+            x = stage(self._drop(enlarge(x), ratio), self._drop(skip, ratio))
         logits: Tensor = self.head(self._drop(x, ratio / 2))
         return logits
 

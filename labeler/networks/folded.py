@@ -89,7 +89,8 @@ class _Enlarge:
     """Transposed 3x3 convolution of stride 2."""
 
     def __init__(self, layer: nn.ConvTranspose2d, device: torch.device, dtype: torch.dtype) -> None:
-        self.weight = layer.weight.detach().to(device, dtype, copy=True)
+        # One layout whatever the layer's: the sums of two layouts round differently.
+        self.weight = layer.weight.detach().to(device, dtype, copy=True, memory_format=torch.contiguous_format)
         self.bias = None if layer.bias is None else layer.bias.detach().to(device, dtype, copy=True)
 
     def __call__(self, x: Tensor) -> Tensor:
@@ -162,4 +163,4 @@ def _folded(conv: nn.Conv2d, norm: nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
     """Weight and bias of the convolution followed by the normalisation."""
     scale, shift = _scale_and_shift(norm)
     assert conv.bias is not None
-    return conv.weight * scale.view(-1, 1, 1, 1), conv.bias * scale + shift
+    return conv.weight.contiguous() * scale.view(-1, 1, 1, 1), conv.bias * scale + shift

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load as load_safetensors
 from safetensors.torch import save as save_safetensors
 from torch import Tensor
@@ -22,6 +22,7 @@ from labeler.files import sha256_of, write_atomically
 from labeler.networks import NetworkConfig, ResidualUNet
 
 FORMAT = "labeler-residual-unet-1"
+SMALLEST_SCALE = 1 / 64
 WIDEST = 256  # a base width above this is taken for damage, not for a network
 
 
@@ -109,13 +110,26 @@ def _config_of(path: Path, weights: dict[str, Tensor]) -> NetworkConfig:
     width, channels, outputs = first.shape[0], first.shape[1], head.shape[0]
     if not (1 <= width <= WIDEST and 1 <= channels <= WIDEST and 1 <= outputs <= WIDEST):
         raise CheckpointError(f"{path}: claims a network of width {width}; choose another model")
-    return NetworkConfig(width, channels, 1 if outputs == 1 else outputs - 1, dropout=_dropout(path))
+    # What has no weights is read from the header, else (older files, .pt) from the JSON beside.
+    told = _header(path) or _json_beside(path).get("config", {})
+    dropout, scale = told.get("dropout", 0.0), told.get("scale", 1.0)
+    return NetworkConfig(
+        width,
+        channels,
+        1 if outputs == 1 else outputs - 1,
+        dropout=float(dropout) if isinstance(dropout, int | float) and 0 <= dropout < 1 else 0.0,
+        scale=float(scale) if isinstance(scale, int | float) and SMALLEST_SCALE <= scale <= 1 else 1.0,
+    )
 
 
-def _dropout(path: Path) -> float:
-    """Dropout has no weights: it is read from the JSON beside, 0 where there is none."""
-    value = _json_beside(path).get("config", {}).get("dropout", 0.0)
-    return float(value) if isinstance(value, int | float) and 0 <= value < 1 else 0.0
+def _header(path: Path) -> dict[str, Any]:
+    """The configuration inside a safetensors file; {} where there is none."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            config = json.loads((file.metadata() or {}).get("config", "{}"))
+    except (OSError, SafetensorError, ValueError):
+        return {}
+    return config if isinstance(config, dict) else {}
 
 
 def _story(path: Path) -> dict[str, Any]:

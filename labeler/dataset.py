@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -49,6 +50,15 @@ def standardisation(image: Image) -> tuple[float, float]:
     return float(image.mean()), 1 / max(float(image.std()), DARKEST_STD * full)
 
 
+def resized(image: Image, scale: float) -> Image:
+    """An image at a network's working scale: sides times ``scale``, each new pixel the mean of those it covers."""
+    if scale == 1:
+        return image
+    height, width = (max(1, round(side * scale)) for side in image.shape[:2])
+    smaller: Image = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
+    return smaller
+
+
 def network_input(image: Image, *, channels: int = 3) -> Tensor:
     """(channels, H, W) float32, mean 0 and standard deviation 1 over the image; grey is repeated."""
     mean, scale = standardisation(image)
@@ -64,11 +74,25 @@ def read_pair(sample: Sample, *, classes: int) -> Pair:
     image = images.load(sample.image_path, sha256=sample.image_sha256)
     mask = masks.load(sample.mask_path, sha256=sample.mask_sha256)
     mask = masks.checked(mask, shape=(image.shape[0], image.shape[1]), classes=classes, name=str(sample.mask_path))
+    return pair_of(image, mask, fresh=sample.fresh)
+
+
+def pair_of(image: Image, mask: Mask, *, fresh: bool = False) -> Pair:
+    """A pair with what its crops need to know of the whole."""
     foreground = np.flatnonzero(mask)
     if foreground.size > 4096:  # enough to centre crops on; the whole index of a large mask is not
         foreground = foreground[np.linspace(0, foreground.size - 1, 4096, dtype=np.int64)]
     mean, scale = standardisation(image)
-    return Pair(image, mask, mean, scale, foreground, sample.fresh)
+    return Pair(image, mask, mean, scale, foreground, fresh)
+
+
+def at_scale(pair: Pair, scale: float) -> Pair:
+    """A pair at a network's working scale; the mask keeps the class of the pixel in the middle of each new one."""
+    if scale == 1:
+        return pair
+    image = resized(pair.image, scale)
+    mask = cv2.resize(pair.mask, (image.shape[1], image.shape[0]), interpolation=cv2.INTER_NEAREST_EXACT)
+    return pair_of(image, mask, fresh=pair.fresh)
 
 
 class Core:
@@ -78,6 +102,7 @@ class Core:
         self.samples = list(samples)
         self.classes = classes
         self.skipped: list[str] = []
+        self.scale = 1.0
         self._kept: dict[int, Pair] = {}
         self._room = memory_mb * 2**20
 
@@ -98,11 +123,17 @@ class Core:
         self._kept = {new: self._kept[old] for new, old in enumerate(usable) if old in self._kept}
         self.samples = [self.samples[index] for index in usable]
 
+    def rescale(self, scale: float) -> None:
+        """Give the pairs at a network's working scale from now on; to be called once."""
+        assert self.scale == 1
+        self.scale = scale
+        self._kept = {index: at_scale(pair, scale) for index, pair in self._kept.items()}
+
     def pair(self, index: int) -> Pair:
         """A decoded pair, from memory where it is kept."""
         if index in self._kept:
             return self._kept[index]
-        pair = read_pair(self.samples[index], classes=self.classes)
+        pair = at_scale(read_pair(self.samples[index], classes=self.classes), self.scale)
         size = pair.image.nbytes + pair.mask.nbytes
         if size <= self._room:
             self._room -= size

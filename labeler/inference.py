@@ -12,10 +12,11 @@ from typing import TypeVar
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from labeler import checkpoint, images, masks
 from labeler.confidence import predictions_of
-from labeler.dataset import network_input
+from labeler.dataset import network_input, resized
 from labeler.device import autocast_dtype, choose_device, is_out_of_memory, release_memory
 from labeler.errors import LabelerError
 from labeler.files import prediction_paths
@@ -32,10 +33,14 @@ T = TypeVar("T")
 class Predictor:
     """A model version, ready to predict; nothing in it changes after it was made."""
 
-    def __init__(self, network: ResidualUNet, *, version: int = 0, device: str = "auto") -> None:
+    def __init__(
+        self, network: ResidualUNet, *, version: int = 0, device: str = "auto", scale: float | None = None
+    ) -> None:
+        """``scale`` (1 for images that are at the working scale already) replaces that of the network."""
         self.version = version
         self.classes = network.config.classes
         self.channels = network.config.in_channels
+        self.scale = network.config.scale if scale is None else scale
         self.device = choose_device(device)
         self.dtype = autocast_dtype(self.device) or torch.float32
         self._network = FoldedUNet(network.eval(), device=self.device, dtype=self.dtype)
@@ -50,12 +55,21 @@ class Predictor:
         answers: dict[int, Prediction] = {}
         order = sorted(range(len(batch)), key=lambda index: batch[index].shape[:2])
         for shape, group in groupby(order, key=lambda index: batch[index].shape[:2]):
-            pixels = shape[0] * shape[1]
+            pixels = max(1, round(shape[0] * shape[1] * self.scale**2))
             for indices in _chunks(list(group), max(1, BATCH_PIXELS // pixels)):
-                inputs = torch.stack([network_input(batch[index], channels=self.channels) for index in indices])
-                outputs = self._tiled(inputs) if pixels > LARGEST else self._outputs(inputs)
-                answers.update(zip(indices, predictions_of(*outputs), strict=True))
+                logits, features = self._answer([batch[index] for index in indices])
+                answers.update(zip(indices, predictions_of(logits, features), strict=True))
         return [answers[index] for index in range(len(batch))]
+
+    def _answer(self, batch: list[Image]) -> tuple[Tensor, Tensor]:
+        """Logits (N, C, H, W) and features (N, D) of images of one size, computed at the working scale."""
+        shape = batch[0].shape[:2]
+        inputs = torch.stack([network_input(resized(image, self.scale), channels=self.channels) for image in batch])
+        large = inputs.shape[-2] * inputs.shape[-1] > LARGEST
+        logits, features = self._tiled(inputs) if large else self._outputs(inputs)
+        if logits.shape[-2:] != shape:
+            logits = functional.interpolate(logits, size=shape, mode="bilinear", align_corners=False)
+        return logits, features
 
     def _outputs(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
         """Logits of (N, C, H, W) and features (N, D); a batch that does not fit into memory is halved."""

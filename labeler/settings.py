@@ -43,7 +43,12 @@ class Settings(_Table):
         2.0, "Seconds without a new label before a round starts by itself.", "Rounds", ge=0, le=600
     )
     holdout_every: int = _field(6, "Every n-th label judges and is never trained on.", "Rounds", ge=2, le=100)
-    base_width: int = _field(8, "Channels of the first stage of the U-Net (the article: 16).", "Network", ge=2, le=64)
+    base_width: int = _field(
+        0, "Channels of the first stage of the U-Net (article: 16); 0 chooses by the device.", "Network", ge=0, le=64
+    )
+    scale: float = _field(
+        0.0, "Scale at which the network sees the images; 0 chooses by the size of the objects.", "Network", ge=0, le=1
+    )
     dropout: float = _field(0.0, "Dropout ratio of the U-Net (the article: 0.5).", "Network", ge=0, lt=1)
     patch: int = _field(
         128, "Side of the training crops in pixels, a multiple of 16.", "Training", ge=32, le=1024, multiple_of=16

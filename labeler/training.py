@@ -24,6 +24,7 @@ from labeler.metrics import mean_iou
 from labeler.networks import NetworkConfig, ResidualUNet
 from labeler.records import Progress
 from labeler.settings import Settings
+from labeler.sizing import NARROW, Sizing, choose_sizing
 
 WARM_UP = 0.1  # share of the steps in which the learning rate rises
 EMA_DECAY = 0.99
@@ -31,6 +32,7 @@ WEIGHT_DECAY = 1e-2
 LOWEST_LR = 0.01  # of the peak, at the end of the cosine
 CHECK_EVERY = 100  # steps between looks at the stop rule
 CHECK_IMAGES = 16
+SIZING_IMAGES = 64
 STATISTICS_BATCHES = 8  # of crops, from which the BatchNorm statistics of the averaged weights are estimated
 RETRIES = 3
 STOP_IOU = 0.985  # mean IoU on the core (eval mode, averaged weights) at which nothing is left to learn
@@ -85,7 +87,9 @@ def run_round(job: TrainingJob) -> Generator[Progress, None, RoundResult]:
     started = time.monotonic()
     core = yield from _read_core(job)
     champion, notes = _champion(job)
-    fit = yield from _fit(job, core, champion)
+    sizing = _sizing(job, core, champion)
+    core.rescale(sizing.scale)
+    fit = yield from _fit(job, core, champion, sizing)
     predictor = Predictor(fit.average, device=job.settings.device)
     judged, ours, theirs = yield from _judge(job, predictor, champion)
     seconds = time.monotonic() - started
@@ -98,6 +102,9 @@ def run_round(job: TrainingJob) -> Generator[Progress, None, RoundResult]:
         "seconds": round(seconds, 2),
         "seed": job.seed,
         "from_scratch": champion is None,
+        "base_width": sizing.base_width,
+        "scale": sizing.scale,
+        "sizing": sizing.reason,
         "settings": job.settings.differing(),
     }
     digest = checkpoint.save(job.output, Checkpoint.of(fit.average, metrics))
@@ -111,7 +118,7 @@ def run_round(job: TrainingJob) -> Generator[Progress, None, RoundResult]:
         champion_ious=theirs,
         steps=fit.steps,
         seconds=seconds,
-        notes=(*notes, *core.skipped, *fit.notes),
+        notes=(*notes, *core.skipped, *fit.notes, *([] if champion else [sizing.reason])),
     )
 
 
@@ -142,9 +149,16 @@ def _champion(job: TrainingJob) -> tuple[ResidualUNet | None, list[str]]:
     return network, []
 
 
-def _fit(job: TrainingJob, core: Core, champion: ResidualUNet | None) -> Generator[Progress, None, Fit]:
+def _sizing(job: TrainingJob, core: Core, champion: ResidualUNet | None) -> Sizing:
+    if champion is not None:
+        return Sizing(champion.config.base_width, champion.config.scale, "as the model before")
+    shown = np.unique(np.linspace(0, len(core) - 1, SIZING_IMAGES).astype(int))
+    return choose_sizing([core.pair(int(index)).mask for index in shown], job.settings)
+
+
+def _fit(job: TrainingJob, core: Core, champion: ResidualUNet | None, sizing: Sizing) -> Generator[Progress, None, Fit]:
     """Train until the stop rule or the last step; smaller batches or lower rates where memory or numbers fail."""
-    settings = job.settings
+    settings = job.settings.model_copy(update={"base_width": sizing.base_width, "scale": sizing.scale})
     notes: list[str] = []
     batch, lr = settings.batch, settings.lr
     for _ in range(RETRIES + 1):
@@ -162,7 +176,8 @@ def _fit(job: TrainingJob, core: Core, champion: ResidualUNet | None) -> Generat
 
 def fit_for(settings: Settings, champion: ResidualUNet | None = None) -> Fit:
     """A fit at its start: a copy of the champion, else a new network."""
-    config = NetworkConfig(settings.base_width, 3, len(settings.classes), settings.dropout)
+    width, scale = settings.base_width or NARROW, settings.scale or 1.0
+    config = NetworkConfig(width, 3, len(settings.classes), settings.dropout, scale)
     network = ResidualUNet(config if champion is None else champion.config)
     if champion is not None:
         network.load_state_dict(champion.state_dict())
@@ -243,7 +258,7 @@ class Trainer:
     def check(self, done: int, total: int) -> Generator[Progress, None, None]:
         """Give the averaged weights sound statistics and measure them on the core, in eval mode."""
         yield from self._estimate_statistics(done, total)
-        predictor = Predictor(self.average, device=str(self.device.type))
+        predictor = Predictor(self.average, device=str(self.device.type), scale=1.0)  # the pairs are at scale
         shown = np.unique(np.linspace(0, len(self.core) - 1, CHECK_IMAGES).astype(int))
         ious = []
         for index in shown:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from labeler import checkpoint, images, masks, ships, training
+from labeler import checkpoint, images, masks, ships, sizing, training
 from labeler.dataset import Batches, Core, Sample, network_input, reflected, standardisation
 from labeler.device import autocast_dtype, choose_device, is_out_of_memory
 from labeler.errors import TrainingError
@@ -21,6 +21,7 @@ from labeler.networks import NetworkConfig, ResidualUNet
 from labeler.records import Progress
 from labeler.settings import Settings
 from labeler.ships import ShipsConfig
+from labeler.sizing import choose_sizing
 from labeler.training import RoundResult, TrainingJob, not_finite, run_round
 
 SMALL = ShipsConfig(size=64, margin=16, radii=(8.0, 14.0), sides=(6.0, 16.0))
@@ -285,3 +286,34 @@ def test_standardised_input_has_mean_zero_and_deviation_one_in_8_and_16_bit() ->
 def test_reflected_indices_stay_inside() -> None:
     assert reflected(np.arange(-3, 7), 4).tolist() == [3, 2, 1, 0, 1, 2, 3, 2, 1, 0]
     assert reflected(np.arange(-3, 3), 1).tolist() == [0] * 6
+
+
+def test_network_chooses_the_scale_at_which_its_objects_fit(tmp_path: Path) -> None:
+    large = np.zeros((700, 900), np.uint8)
+    large[100:400, 200:500] = 1
+    auto = QUICK.model_copy(update={"base_width": 2})
+    assert choose_sizing([large, np.zeros_like(large)], auto).scale == 0.25
+    assert choose_sizing([np.zeros_like(large)], auto).scale == 1
+    assert choose_sizing([large], auto.model_copy(update={"scale": 0.7})).scale == 0.7
+
+
+def test_wide_network_is_chosen_only_where_the_device_is_fast(monkeypatch: pytest.MonkeyPatch) -> None:
+    auto = QUICK.model_copy(update={"base_width": 0})
+    monkeypatch.setattr(sizing, "_seconds_per_step", lambda *_: 0.001)
+    assert choose_sizing([], auto).base_width == 16
+    monkeypatch.setattr(sizing, "_seconds_per_step", lambda *_: 60.0)
+    chosen = choose_sizing([], auto)
+    assert chosen.base_width == 8
+    assert "12 steps of width 16 take about 720 s here" in chosen.reason
+
+
+def test_round_at_half_scale_predicts_masks_of_full_size(tmp_path: Path, job: TrainingJob) -> None:
+    halved = replace(job, settings=QUICK.model_copy(update={"scale": 0.5, "patch": 32}))
+    result, _ = _run(halved)
+    predictor = Predictor.load(result.path)
+    assert predictor.scale == 0.5
+    image = images.load(job.core[0].image_path)
+    assert predictor.predict([image])[0].mask.shape == image.shape[:2]
+    assert any("scale 0.5 (set by hand)" in note for note in result.notes)
+    again, _ = _run(replace(halved, champion=result.path, output=tmp_path / "0002.safetensors", version=2))
+    assert checkpoint.load(again.path).config.scale == 0.5

@@ -21,6 +21,7 @@ class NetworkConfig:
     in_channels: int = 3
     classes: int = 1
     dropout: float = 0.5
+    scale: float = 1.0  # of the images it works on, 1 = as they are
 
     @property
     def out_channels(self) -> int:

@@ -79,6 +79,7 @@ class Settings(_Table):
 class Preferences(_Table):
     """What one person likes, kept beside no project."""
 
+    language: Literal["system", "en", "de"] = _field("system", "Language, from the next start on.", "Look")
     theme: Literal["system", "light", "dark"] = _field("system", "Colours of the window.", "Look")
     ui_scale: float = _field(1.0, "Size of the text in the window.", "Look", ge=0.75, le=2)
     overlay: Literal["fill", "contour", "off"] = _field("fill", "How masks are drawn over the image.", "Canvas")
@@ -86,7 +87,13 @@ class Preferences(_Table):
     brush: float = _field(12.0, "Diameter of the brush, in image pixels.", "Canvas", ge=1, le=1024)
     eraser: float = _field(12.0, "Diameter of the eraser, in image pixels.", "Canvas", ge=1, le=1024)
     keep_view: bool = _field(False, "Keep zoom and position on the next image.", "Canvas")
+    hints: bool = _field(True, "Explain a tool beside the cursor the first times it is used.", "Canvas")
     recent: tuple[str, ...] = Field((), description="Projects opened lately, newest first.")
+    keys: dict[str, tuple[str, ...]] = Field({}, description="Keys of actions, where they are not those of the table.")
+    hinted: dict[str, int] = Field({}, description="How often each hint was followed.")
+    place: tuple[int, ...] = Field((), description="Where the window stood: x, y, width, height.")
+    maximized: bool = Field(False, description="Whether the window filled the screen.")
+    sides: tuple[int, ...] = Field((), description="Widths of the parts of the window.")
 
 
 def settings_from(values: dict[str, Any], *, source: str) -> Settings:

@@ -14,8 +14,9 @@ from pytestqt.qtbot import QtBot
 from labeler.records import Counts
 from labeler.settings import Preferences, Settings
 from labeler.ui.actions import ACTIONS, key_text
-from labeler.ui.dialogs import AboutDialog, CrashDialog, ExportDialog, KeyMapDialog, ScanDialog
+from labeler.ui.dialogs import AboutDialog, CrashDialog, ExportDialog, ScanDialog
 from labeler.ui.form import SettingsDialog
+from labeler.ui.keys import KeyMapDialog
 from labeler.ui.scan import ScanSummary, look_into
 
 pytestmark = pytest.mark.qt_log_ignore("propagateSizeHints")  # the offscreen platform has none

@@ -303,7 +303,7 @@ def test_cold_start_is_explained(page: Workspace, session: FakeSession) -> None:
 
 
 def test_empty_queue_explains_the_next_step(qtbot: QtBot, window: MainWindow, tmp_path: Path) -> None:
-    session = window._session
+    session = window.session
     session.all = {1: image_record(1, ImageState.ACCEPTED)}
     session.become_open(counts=Counts(streamed=1, accepted=1))
     page = window.workspace

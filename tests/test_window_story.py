@@ -58,7 +58,7 @@ def open_folder(window: MainWindow, qtbot: QtBot, tmp_path: Path) -> Workspace:
     with qtbot.waitActive(window):
         dialog.accept()
         window.activateWindow()  # the offscreen platform has no window manager to do it
-    session = window._session
+    session = window.session
     qtbot.waitUntil(lambda: session.editor is not None and len(session.columns) == IMAGES, timeout=5000)
     assert window.workspace is not None
     return window.workspace
@@ -83,7 +83,7 @@ def press(page: Workspace, key: str) -> None:
 
 def label(window: MainWindow, qtbot: QtBot, count: int) -> None:
     """Paint and accept the images in front."""
-    session, page = window._session, window.workspace
+    session, page = window.session, window.workspace
     assert page is not None
     for _ in range(count):
         qtbot.waitUntil(lambda: session.editor is not None, timeout=5000)
@@ -93,7 +93,7 @@ def label(window: MainWindow, qtbot: QtBot, count: int) -> None:
 
 
 def test_from_a_dropped_folder_to_an_export(window: MainWindow, qtbot: QtBot, tmp_path: Path) -> None:
-    page, session = open_folder(window, qtbot, tmp_path), window._session
+    page, session = open_folder(window, qtbot, tmp_path), window.session
     assert session.project is not None
     assert page.guide.text() == "Label 3 images for the first model · 0/3"
 
@@ -119,7 +119,7 @@ def test_from_a_dropped_folder_to_an_export(window: MainWindow, qtbot: QtBot, tm
 
 
 def test_undo_revert_and_threshold_in_the_window(window: MainWindow, qtbot: QtBot, tmp_path: Path) -> None:
-    page, session = open_folder(window, qtbot, tmp_path), window._session
+    page, session = open_folder(window, qtbot, tmp_path), window.session
     assert session.editor is not None
     assert not window.actions_by_name["undo"].isEnabled()
     stroke(page)
@@ -141,7 +141,7 @@ def test_undo_revert_and_threshold_in_the_window(window: MainWindow, qtbot: QtBo
 
 
 def test_a_draft_is_there_again_after_the_window_was_closed(window: MainWindow, qtbot: QtBot, tmp_path: Path) -> None:
-    page, session = open_folder(window, qtbot, tmp_path), window._session
+    page, session = open_folder(window, qtbot, tmp_path), window.session
     stroke(page)
     assert session.editor is not None
     drawn, image_id = session.editor.mask.copy(), session.current
@@ -156,7 +156,7 @@ def test_a_draft_is_there_again_after_the_window_was_closed(window: MainWindow, 
 
 
 def test_a_key_in_the_middle_of_a_stroke_keeps_the_stroke(window: MainWindow, qtbot: QtBot, tmp_path: Path) -> None:
-    page, session = open_folder(window, qtbot, tmp_path), window._session
+    page, session = open_folder(window, qtbot, tmp_path), window.session
     canvas, image_id = page.canvas, session.current
     centre = QPoint(canvas.width() // 2, canvas.height() // 2)
     QTest.mousePress(canvas, Qt.MouseButton.LeftButton, pos=centre)
@@ -172,7 +172,7 @@ def test_a_key_in_the_middle_of_a_stroke_keeps_the_stroke(window: MainWindow, qt
 
 
 def test_excluded_image_can_be_restored(window: MainWindow, qtbot: QtBot, tmp_path: Path) -> None:
-    page, session = open_folder(window, qtbot, tmp_path), window._session
+    page, session = open_folder(window, qtbot, tmp_path), window.session
     image_id = session.current
 
     press(page, "Ctrl+Del")

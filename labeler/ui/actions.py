@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum, Flag, auto
 
@@ -151,7 +152,10 @@ ACTIONS: tuple[ActionSpec, ...] = (
         _Model,
         need=Need.PROJECT | Need.THRESHOLD_CHANGED,
     ),
-    ActionSpec("key_map", "Keys", ("F1", "?"), "keyboard", _Help, _W, Need.NOTHING),
+    ActionSpec("key_map", "Keys", ("F1", "?"), "keyboard", _Help, _W, Need.NOTHING, tip="See and change them"),
+    ActionSpec(
+        "palette", "Find a command…", ("Ctrl+Shift+P",), "palette", _Help, _W, Need.NOTHING, tip="Type what you want"
+    ),
     ActionSpec("about", "About labeler", (), "info", _Help, _W, Need.NOTHING),
 )
 
@@ -175,12 +179,18 @@ def tooltip(spec: ActionSpec, text: str = "") -> str:
     return f"{title}\n{translated(spec.tip)}" if spec.tip else title
 
 
-def build(parent: QObject) -> dict[str, QAction]:
+def portable(key: str) -> str:
+    """A key in the one notation that is compared; "" for what is no key."""
+    return QKeySequence(key).toString(QKeySequence.SequenceFormat.PortableText)
+
+
+def build(parent: QObject, specs: tuple[ActionSpec, ...] = ACTIONS) -> dict[str, QAction]:
     """One QAction a row, named, with icon, keys and tooltip; nothing is connected yet."""
     built: dict[str, QAction] = {}
-    for spec in ACTIONS:
+    for spec in specs:
         action = QAction(translated(spec.text), parent)
         action.setObjectName(spec.name)
+        action.setProperty("keys", list(spec.keys))  # those that are held are no shortcuts, but have keys
         action.setToolTip(tooltip(spec))
         action.setIconText(translated(spec.short or spec.text))
         action.setCheckable(spec.checkable)
@@ -195,6 +205,23 @@ def build(parent: QObject) -> dict[str, QAction]:
     return built
 
 
+def held_key(action: QAction) -> Qt.Key:
+    """The key of an action that is held; Key_unknown where it has none."""
+    keys = keys_pressed(action.property("keys") or [])
+    return keys[0] if keys else Qt.Key.Key_unknown
+
+
+def keys_pressed(keys: Iterable[str]) -> list[Qt.Key]:
+    """The keys themselves, without what is held with them."""
+    return [QKeySequence(key)[0].key() for key in keys]  # type: ignore[index]  # the stubs do not know it
+
+
+def keys_of(action: QAction) -> str:
+    """The keys of an action as this platform writes them; "–" for none."""
+    native = QKeySequence.SequenceFormat.NativeText
+    return ", ".join(QKeySequence(key).toString(native) for key in action.property("keys") or []) or "–"
+
+
 # Keys that may be held down to go on; all others act once a press.
 _REPEATED = frozenset({"smaller", "larger", "fainter", "stronger", "undo", "redo", "zoom_in", "zoom_out"})
 
@@ -204,10 +231,9 @@ def clashes(specs: tuple[ActionSpec, ...] = ACTIONS) -> list[tuple[str, str, str
     taken: dict[str, ActionSpec] = {}
     found = []
     for spec in specs:
-        for key in spec.keys:
-            portable = QKeySequence(key).toString(QKeySequence.SequenceFormat.PortableText)
+        for key in map(portable, spec.keys):
             # All scopes overlap on the canvas of an open project: a key must be free in every one of them.
-            if portable in taken:
-                found.append((portable, taken[portable].name, spec.name))
-            taken[portable] = spec
+            if key in taken:
+                found.append((key, taken[key].name, spec.name))
+            taken[key] = spec
     return found

@@ -1,4 +1,4 @@
-"""Dialogs: scan summary, export, key map, about, and the report of a bug."""
+"""Dialogs: scan summary, export, about, and the report of a bug."""
 
 from __future__ import annotations
 
@@ -13,24 +13,50 @@ from PySide6.QtWidgets import (
     QDialogButtonBox,
     QFileDialog,
     QFormLayout,
-    QGridLayout,
     QHBoxLayout,
     QLabel,
     QLineEdit,
     QPlainTextEdit,
     QProgressBar,
     QPushButton,
-    QScrollArea,
     QVBoxLayout,
     QWidget,
 )
 
 from labeler import __version__
 from labeler.records import Counts
-from labeler.ui.actions import ACTIONS, GESTURES, key_text, translated
 from labeler.ui.controls import label, plain_tip
 from labeler.ui.scan import ScanSummary
 from labeler.ui.theme import XL, XS, L, M, S, follow, logo, theme
+
+
+class FolderRow(QWidget):
+    """A field with the path of a folder, and a button that asks for one."""
+
+    def __init__(self, folder: Path, name: str, choose: str) -> None:
+        super().__init__()
+        self._name = name
+        self.field = QLineEdit(str(folder))
+        self.field.setAccessibleName(name)
+        self.button = QPushButton(self.tr("Choose…"))
+        self.button.setAccessibleName(choose)
+        self.button.setAutoDefault(False)  # Return means the main button
+        self.button.clicked.connect(self._choose)
+        row = QHBoxLayout(self)
+        row.setContentsMargins(0, 0, 0, 0)
+        row.setSpacing(S)
+        row.addWidget(self.field, 1)
+        row.addWidget(self.button)
+
+    @property
+    def folder(self) -> Path:
+        """What the field says."""
+        return Path(self.field.text()).expanduser()
+
+    def _choose(self) -> None:
+        chosen = QFileDialog.getExistingDirectory(self, self._name, self.field.text())
+        if chosen:
+            self.field.setText(chosen)
 
 
 class ScanDialog(QDialog):
@@ -47,16 +73,8 @@ class ScanDialog(QDialog):
         self.progress = QProgressBar(textVisible=False)
         self.progress.setAccessibleName(self.tr("Progress of the look into the folder"))
         self.progress.setRange(0, 0)
-        self.target = QLineEdit(str(project_folder))
-        self.target.setAccessibleName(self.tr("Folder of the project"))
-        choose = QPushButton(self.tr("Choose…"))
-        choose.setAccessibleName(self.tr("Choose the folder of the project"))
-        choose.setAutoDefault(False)  # Return means the main button
-        choose.clicked.connect(self._choose)
-        place = QHBoxLayout()
-        place.setSpacing(S)
-        place.addWidget(self.target, 1)
-        place.addWidget(choose)
+        place = FolderRow(project_folder, self.tr("Folder of the project"), self.tr("Choose the folder of the project"))
+        self.target, self._place = place.field, place
         buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Cancel)
         self.accept_button = buttons.addButton(self.tr("Create the project"), QDialogButtonBox.ButtonRole.AcceptRole)
         self.accept_button.setProperty("role", "primary")
@@ -74,7 +92,7 @@ class ScanDialog(QDialog):
             layout.addWidget(line)
         layout.addSpacing(M)
         layout.addWidget(label(self.tr("The project is kept in"), "section"))
-        layout.addLayout(place)
+        layout.addWidget(place)
         layout.addWidget(
             label(self.tr("Nothing is ever written into the folder of your images."), "caption", wraps=True)
         )
@@ -119,14 +137,9 @@ class ScanDialog(QDialog):
         reasons = "\n".join(reason for _, reason in known.unreadable[:10])
         self._lines["unreadable"].setToolTip(plain_tip(reasons) if reasons else "")
 
-    def _choose(self) -> None:
-        chosen = QFileDialog.getExistingDirectory(self, self.tr("Folder of the project"), self.target.text())
-        if chosen:
-            self.target.setText(chosen)
-
     def accept(self) -> None:
         """Emit both folders."""
-        self.open_requested.emit(self._folder, Path(self.target.text()).expanduser())
+        self.open_requested.emit(self._folder, self._place.folder)
         super().accept()
 
 
@@ -138,16 +151,8 @@ class ExportDialog(QDialog):
     def __init__(self, suggested: Path, counts: Counts, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.setWindowTitle(self.tr("Export"))
-        self.target = QLineEdit(str(suggested))
-        self.target.setAccessibleName(self.tr("Folder to export to"))
-        choose = QPushButton(self.tr("Choose…"))
-        choose.setAccessibleName(self.tr("Choose the folder to export to"))
-        choose.setAutoDefault(False)  # Return means the main button
-        choose.clicked.connect(self._choose)
-        place = QHBoxLayout()
-        place.setSpacing(S)
-        place.addWidget(self.target, 1)
-        place.addWidget(choose)
+        place = FolderRow(suggested, self.tr("Folder to export to"), self.tr("Choose the folder to export to"))
+        self.target, self._place = place.field, place
         self.format = QComboBox()
         self.format.setAccessibleName(self.tr("Format"))
         self.format.addItem(self.tr("PNG: a mask per image, class index per pixel"), "png")
@@ -180,71 +185,11 @@ class ExportDialog(QDialog):
         layout.addWidget(buttons)
         self.resize(theme.px(560), theme.px(280))
 
-    def _choose(self) -> None:
-        chosen = QFileDialog.getExistingDirectory(self, self.tr("Folder to export to"), self.target.text())
-        if chosen:
-            self.target.setText(chosen)
-
     def accept(self) -> None:
         """Emit what was chosen."""
-        folder = Path(self.target.text()).expanduser()
+        folder = self._place.folder
         self.export_requested.emit(folder, self.format.currentData(), self.masks.currentData())
         super().accept()
-
-
-class KeyMapDialog(QDialog):
-    """Every key, made from the table of actions."""
-
-    def __init__(self, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
-        self.setWindowTitle(self.tr("Keys"))
-        groups: dict[str, list[tuple[str, str]]] = {}
-        for spec in ACTIONS:
-            if spec.keys and not (spec.name.startswith("class_") and spec.name != "class_1"):
-                text, keys = translated(spec.text).rstrip("…"), key_text(spec).replace(", ", self.tr(" or "))
-                if spec.name == "class_1":
-                    text, keys = self.tr("Paint class 1 to 9"), "1 – 9"
-                groups.setdefault(spec.group, []).append((text, self.tr("hold {}").format(keys) if spec.held else keys))
-        groups.setdefault("Tools", []).extend((translated(text), key) for text, key in GESTURES)
-        page = QWidget()
-        columns = QHBoxLayout(page)
-        columns.setContentsMargins(XL, L, XL, L)
-        columns.setSpacing(XL)
-        for part in (("Decide", "File", "Help", "Model"), ("Tools", "Mask", "View")):
-            column = QVBoxLayout()
-            column.setSpacing(S)
-            for group in part:
-                if group in groups:
-                    column.addLayout(self._group(translated(group), groups[group]))
-                    column.addSpacing(M)
-            column.addStretch(1)
-            columns.addLayout(column, 1)
-        area = QScrollArea()
-        area.setWidgetResizable(True)
-        area.setWidget(page)
-        buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Close)
-        buttons.rejected.connect(self.reject)
-        foot = QHBoxLayout()
-        foot.setContentsMargins(L, 0, L, L)
-        foot.addWidget(label(self.tr("Single letters are off while you type in a field."), "caption"), 1)
-        foot.addWidget(buttons)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(area, 1)
-        layout.addLayout(foot)
-        self.resize(min(theme.px(820), 1240), min(theme.px(660), 720))
-
-    def _group(self, title: str, rows: list[tuple[str, str]]) -> QGridLayout:
-        grid = QGridLayout()
-        grid.setHorizontalSpacing(L)
-        grid.setVerticalSpacing(XS)
-        grid.setColumnStretch(0, 1)
-        grid.setColumnMinimumWidth(1, theme.px(120))
-        grid.addWidget(label(title, "section"), 0, 0, 1, 2)
-        for row, (text, keys) in enumerate(rows, 1):
-            grid.addWidget(label(text), row, 0)
-            grid.addWidget(label(keys, "muted"), row, 1)
-        return grid
 
 
 class AboutDialog(QDialog):

@@ -19,6 +19,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from labeler.ui.actions import keys_of
 from labeler.ui.controls import ActionButton, label, rule, tool_button
 from labeler.ui.theme import XS, M, S, follow, theme
 
@@ -104,21 +105,17 @@ class OptionsBar(QFrame):
         self.setProperty("role", "bar")
         self.diameter = QSpinBox(self, minimum=1, maximum=1024, suffix=" px")
         self.diameter.setAccessibleName(self.tr("Diameter of the brush in image pixels"))
-        self.diameter.setToolTip(self.tr("Diameter of the brush ([ and ], or Shift+wheel)"))
         self.diameter.setKeyboardTracking(False)
         self.diameter_slider = QSlider(Qt.Orientation.Horizontal, self)
         self.diameter_slider.setRange(0, 100)
         self.diameter_slider.setAccessibleName(self.tr("Diameter of the brush"))
-        self.diameter_slider.setToolTip(self.diameter.toolTip())
         self.overlay = QComboBox(self)
         self.overlay.setAccessibleName(self.tr("How the mask is drawn"))
-        self.overlay.setToolTip(self.tr("How the mask is drawn (C)"))
         for value, text in (("fill", self.tr("Fill")), ("contour", self.tr("Contour")), ("off", self.tr("Off"))):
             self.overlay.addItem(text, value)
         self.opacity = QSlider(Qt.Orientation.Horizontal, self)
         self.opacity.setRange(5, 100)
         self.opacity.setAccessibleName(self.tr("Opacity of the mask"))
-        self.opacity.setToolTip(self.tr("Opacity of the mask (I fainter, O stronger)"))
         self.zoom = label("100%", "caption")
         self._captions: list[QWidget] = []
         self._parts: list[QWidget] = []
@@ -158,6 +155,17 @@ class OptionsBar(QFrame):
         hint = super().minimumSizeHint()
         captions = sum(caption.sizeHint().width() + S for caption in self._captions if not caption.isHidden())
         return QSize(hint.width() - captions, hint.height())
+
+    def show_keys(self, actions: Mapping[str, QAction]) -> None:
+        """Tell the keys in the tooltips."""
+        smaller, larger, style, fainter, stronger = (
+            keys_of(actions[name]).split(", ")[0] for name in ("smaller", "larger", "style", "fainter", "stronger")
+        )
+        brush = self.tr("Diameter of the brush ({} and {}, or Shift+wheel)").format(smaller, larger)
+        self.diameter.setToolTip(brush)
+        self.diameter_slider.setToolTip(brush)
+        self.overlay.setToolTip(self.tr("How the mask is drawn ({})").format(style))
+        self.opacity.setToolTip(self.tr("Opacity of the mask ({} fainter, {} stronger)").format(fainter, stronger))
 
     def show_diameter(self, diameter: float) -> None:
         """The diameter in use."""

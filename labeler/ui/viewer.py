@@ -38,6 +38,7 @@ class Viewer(QWidget):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
+        self.compare_key = Qt.Key.Key_Tab  # held down, it shows the prediction
         self.keep_view = False  # zoom and position stay for the next image of the same size
         self._image: ImageLayer | None = None
         self._mask: MaskLayer | None = None
@@ -303,14 +304,15 @@ class Viewer(QWidget):
         if event.key() == Qt.Key.Key_Space and not event.modifiers() & ~Qt.KeyboardModifier.ShiftModifier:
             self._space_held = held if not event.isAutoRepeat() else self._space_held
             self._choose_cursor()
-        elif event.key() == Qt.Key.Key_Tab:
+        elif event.key() == self.compare_key:
             self.comparing = held if not event.isAutoRepeat() else self._comparing
         else:
             event.ignore()
 
     def focusNextPrevChild(self, forward: bool) -> bool:
         """Tab compares while there is a prediction; Shift+Tab always leaves the canvas."""
-        return not (forward and self._prediction is not None) and super().focusNextPrevChild(forward)
+        taken = forward and self._prediction is not None and self.compare_key == Qt.Key.Key_Tab
+        return not taken and super().focusNextPrevChild(forward)
 
     def focusOutEvent(self, event: QFocusEvent) -> None:
         # The release of a held key goes elsewhere now.

@@ -13,10 +13,7 @@ from PySide6.QtWidgets import (
     QAbstractSpinBox,
     QApplication,
     QComboBox,
-    QDialog,
-    QFileDialog,
     QLineEdit,
-    QMainWindow,
     QPlainTextEdit,
     QStackedWidget,
     QTextEdit,
@@ -25,14 +22,17 @@ from PySide6.QtWidgets import (
 )
 
 from labeler import images
-from labeler.errors import LabelerError
 from labeler.records import ImageState
-from labeler.settings import Preferences, Settings, load_preferences, save_preferences
-from labeler.ui.actions import ACTIONS, Need, Scope, build, translated
-from labeler.ui.opening import default_project_folder, is_project
+from labeler.settings import Preferences, load_preferences
+from labeler.ui.actions import ACTIONS, Need, Scope, build, keys_pressed, translated
+from labeler.ui.commands import handlers
+from labeler.ui.doors import Doors
+from labeler.ui.keymap import in_force, rekey
+from labeler.ui.opening import is_project
+from labeler.ui.places import on_screen
 from labeler.ui.start import StartPage
 from labeler.ui.strip import StatusStrip
-from labeler.ui.theme import logo, theme
+from labeler.ui.theme import logo
 from labeler.ui.wording import Figures, figures_of
 
 if TYPE_CHECKING:
@@ -41,18 +41,17 @@ if TYPE_CHECKING:
     from labeler.ui.workspace import Workspace
 
 _PEEK_MS = 300  # a key held for longer is a look, not a switch
-_SPECKS_PX = 16
 _TEXT_FIELDS = (QLineEdit, QAbstractSpinBox, QPlainTextEdit, QTextEdit)
 
 
-class MainWindow(QMainWindow):
+class MainWindow(Doors):
     """Renders the session; every wish of the person becomes one of the session's intents."""
 
     def __init__(self, session: Session, preferences: Preferences | None = None) -> None:
         super().__init__()
-        self._session = session
+        self.session = session
         self.preferences = preferences if preferences is not None else load_preferences()
-        self.actions_by_name = build(self)
+        self.actions_by_name = build(self, in_force(self.preferences.keys))
         self.figures = Figures()
         self._status: SessionStatus | None = None
         self._drafted = False
@@ -62,7 +61,7 @@ class MainWindow(QMainWindow):
         self.setWindowIcon(QIcon(logo(128)))
         self.setAcceptDrops(True)
         self.start = StartPage(self.actions_by_name)
-        self.start.recent_requested.connect(lambda folder: self._opening(session.open_project, folder))
+        self.start.recent_requested.connect(lambda folder: self.opening(session.open_project, folder))
         self.strip = StatusStrip()
         self.strip.stop_requested.connect(session.stop_export)
         self.strip.hide()
@@ -80,8 +79,17 @@ class MainWindow(QMainWindow):
         self._listen()
         self.start.show_recent(self.preferences.recent)
         self._enable()
+        self._place()
+
+    def _place(self) -> None:
+        """Where it was last time, if that is still on a screen."""
         # Frame and title bar are added by the window manager; at 1280x800 the strip would lie below the screen.
         self.resize(QSize(1280, 800).boundedTo(self.screen().availableSize() - QSize(16, 48)))
+        place = on_screen(self.preferences.place, [screen.availableGeometry() for screen in QApplication.screens()])
+        if place is not None:
+            self.setGeometry(place)
+        if self.preferences.maximized:
+            self.setWindowState(Qt.WindowState.WindowMaximized)
 
     def _fill_menus(self) -> None:
         menus: dict[str, Any] = {}
@@ -96,7 +104,7 @@ class MainWindow(QMainWindow):
             menus[spec.group].addAction(action)
 
     def _connect_actions(self) -> None:
-        for name, handler in self._handlers().items():
+        for name, handler in handlers(self).items():
             self.actions_by_name[name].triggered.connect(partial(self._act, handler))
         app = QApplication.instance()
         assert isinstance(app, QApplication)
@@ -108,64 +116,13 @@ class MainWindow(QMainWindow):
             self.workspace.canvas.finish_stroke()
         handler()
 
-    def _handlers(self) -> dict[str, Callable[[], object]]:
-        session, page = self._session, self._page
-        handlers: dict[str, Callable[[], object]] = {
-            "sample": lambda: self._opening(session.open_sample),
-            "open_folder": self.choose_folder,
-            "open_project": self.choose_project,
-            "close_project": session.close_project,
-            "save": session.save_now,
-            "export": self.show_export,
-            "settings": self.show_settings,
-            "quit": self.close,
-            "commit": session.commit,
-            "commit_unchanged": session.commit,
-            "next": session.show_next,
-            "previous": session.show_previous,
-            "skip": session.skip,
-            "exclude": session.exclude,
-            "restore": lambda: session.restore(session.current),
-            "swap": self._swap_tool,
-            "smaller": lambda: page().canvas.step_diameter(-1),
-            "larger": lambda: page().canvas.step_diameter(1),
-            "undo": session.undo,
-            "redo": session.redo,
-            "fill_holes": session.fill_holes,
-            "remove_specks": lambda: session.remove_specks(_SPECKS_PX),
-            "invert": session.invert,
-            "revert": session.revert,
-            "overlay": self._switch_overlay,
-            "style": lambda: page().switch_style(),
-            "fainter": lambda: page().set_opacity(page().canvas.opacity - 0.05),
-            "stronger": lambda: page().set_opacity(page().canvas.opacity + 0.05),
-            "fit": lambda: page().canvas.fit(),
-            "actual": lambda: page().canvas.actual_size(),
-            "zoom_in": lambda: page().canvas.zoom_in(),
-            "zoom_out": lambda: page().canvas.zoom_out(),
-            "train": session.start_round,
-            "undo_threshold": session.undo_threshold,
-            "key_map": self.show_keys,
-            "about": self.show_about,
-        }
-        for tool in ("brush", "eraser", "polygon_add", "polygon_subtract", "pan"):
-            handlers[tool] = partial(self._choose_tool, tool)
-        for value in range(1, 10):
-            handlers[f"class_{value}"] = partial(self._choose_class, value)
-        return handlers
-
-    def _choose_tool(self, name: str) -> None:
-        self._page().choose_tool(name)
-
-    def _choose_class(self, value: int) -> None:
-        self._page().choose_class(value)
-
-    def _page(self) -> Workspace:
+    def page(self) -> Workspace:
+        """The page of an open project, made when it is first needed."""
         if self.workspace is None:
             # Built with the first project: the plots cost time that the start page need not wait for.
             from labeler.ui.workspace import Workspace
 
-            self.workspace = Workspace(self._session, self.actions_by_name)
+            self.workspace = Workspace(self.session, self.actions_by_name)
             self._pages.addWidget(self.workspace)
             self.workspace.adopt_preferences(self.preferences)
             self.workspace.canvas.installEventFilter(self)
@@ -181,7 +138,7 @@ class MainWindow(QMainWindow):
     # News from the session
 
     def _listen(self) -> None:
-        session = self._session
+        session = self.session
         session.opened.connect(self._enter)
         session.closed.connect(self._leave)
         session.status_changed.connect(self._show_status)
@@ -194,14 +151,14 @@ class MainWindow(QMainWindow):
         session.failed.connect(self._report)
 
     def _enter(self) -> None:
-        page = self._page()
+        page = self.page()
         page.adopt_project()
         if not self.start.banner.isHidden():  # something about this project was said before it was open
             page.report(self.start.banner.title.text(), self.start.banner.sentence.text())
         self._pages.setCurrentWidget(page)
         self.strip.show()
-        if self._session.project is not None:
-            self._remember(self._session.project.folder)
+        if self.session.project is not None:
+            self._remember(self.session.project.folder)
         self._enable()
 
     def _leave(self) -> None:
@@ -216,27 +173,20 @@ class MainWindow(QMainWindow):
         recent = tuple(dict.fromkeys((str(folder), *self.preferences.recent)))[:12]
         self._save_preferences(self.preferences.model_copy(update={"recent": recent}))
 
-    def _save_preferences(self, preferences: Preferences) -> None:
-        self.preferences = preferences
-        try:
-            save_preferences(preferences)
-        except LabelerError as error:
-            self._report(self.tr("The preferences were not saved"), str(error))
-
     def _show_status(self, status: SessionStatus) -> None:
         self._status = status
         self.figures = figures_of(status)
         self.strip.show_figures(self.figures)
-        if self.workspace is not None and self._session.loop is not None:
+        if self.workspace is not None and self.session.loop is not None:
             self.workspace.show_figures(
                 self.figures,
                 can_undo_threshold=self._status.can_undo_threshold,
-                why_no_round=self._session.loop.why_no_round(),
+                why_no_round=self.session.loop.why_no_round(),
             )
         self._enable()
 
     def _note_draft(self, image_id: int, drafted: bool) -> None:
-        if image_id == self._session.current:
+        if image_id == self.session.current:
             self._drafted = drafted
             self._enable()
 
@@ -246,7 +196,7 @@ class MainWindow(QMainWindow):
             self.start.banner.report(title, sentence)
 
     def _possible(self) -> Need:
-        session, there = self._session, Need.NOTHING
+        session, there = self.session, Need.NOTHING
         if session.project is None:
             return there
         there |= Need.PROJECT
@@ -293,114 +243,36 @@ class MainWindow(QMainWindow):
             self._end_peek(event)
         return False
 
-    def _switch_overlay(self) -> None:
-        self._page().switch_overlay()
+    def switch_overlay(self) -> None:
+        """Hide the mask or show it; a key that is held takes it back when it is let go."""
+        self.page().switch_overlay()
         self._held.start()
 
     def _end_peek(self, event: QKeyEvent) -> None:
-        if event.key() != Qt.Key.Key_V or event.isAutoRepeat():
+        keys = keys_pressed(self.actions_by_name["overlay"].property("keys"))
+        if event.key() not in keys or event.isAutoRepeat():
             return
         if self._held.isValid() and self._held.elapsed() > _PEEK_MS:
-            self._page().switch_overlay()
+            self.page().switch_overlay()
         self._held.invalidate()
 
-    def _swap_tool(self) -> None:
-        brush = self._page().canvas.tool.value == "eraser"
+    def swap_tool(self) -> None:
+        """The eraser for the brush, and the other way round."""
+        brush = self.page().canvas.tool.value == "eraser"
         self.actions_by_name["brush" if brush else "eraser"].trigger()
 
-    # Dialogs
-
-    def _opening(self, intent: Callable[..., object], *arguments: Path) -> None:
-        self.start.banner.hide()  # it spoke of an earlier attempt
-        intent(*arguments)
-
-    def choose_folder(self) -> None:
-        """Ask for a folder of images, then show what lies in it."""
-        chosen = QFileDialog.getExistingDirectory(self, self.tr("Open a folder of images"))
-        if chosen:
-            self.show_scan(Path(chosen))
-
-    def choose_project(self) -> None:
-        """Ask for the folder of a project."""
-        chosen = QFileDialog.getExistingDirectory(self, self.tr("Open a project"))
-        if chosen:
-            self._opening(self._session.open_project, Path(chosen))
-
-    def show_scan(self, folder: Path) -> None:
-        """What lies in a folder, before a project is made of it."""
-        from labeler.ui.dialogs import ScanDialog
-
-        dialog = ScanDialog(folder, default_project_folder(folder), self)
-        dialog.open_requested.connect(lambda *folders: self._opening(self._session.open_images, *folders))
-        self._session.surveyed.connect(dialog.show_summary)
-        self._session.survey(folder)
-        self._open(dialog)
-
-    def show_export(self) -> None:
-        """Ask where to export to."""
-        from labeler.ui.dialogs import ExportDialog
-
-        project, counts = self._session.project, self.figures.counts
-        if project is None:
-            return
-        folder = project.folder
-        dialog = ExportDialog(folder.with_name(f"{folder.name}-export"), counts, self)
-        dialog.export_requested.connect(
-            lambda out, form, every: self._session.export(out, form, include_accepted=every)
-        )
-        self._open(dialog)
-
-    def show_settings(self) -> None:
-        """Settings of the project and preferences of the person."""
-        from labeler.ui.form import SettingsDialog
-
-        project = self._session.project
-        # A model has an output for every class there was when it was trained.
-        locked = frozenset() if self.figures.champion is None else frozenset({"classes"})
-        dialog = SettingsDialog(None if project is None else project.settings, self._liked(), self, locked=locked)
-        dialog.settings_accepted.connect(self._save_settings)
-        dialog.preferences_accepted.connect(self._adopt_preferences)
-        self._open(dialog)
-
-    def _save_settings(self, settings: Settings) -> None:
-        self._session.save_settings(settings)
-        self._page().show_classes()
-
-    def _liked(self) -> Preferences:
-        changed = {} if self.workspace is None else self.workspace.liked()
-        return self.preferences.model_copy(update=changed)
-
-    def _adopt_preferences(self, preferences: Preferences) -> None:
-        self._save_preferences(preferences)
-        theme.apply(preferences.theme, preferences.ui_scale)
+    def adopt_keys(self, keys: dict[str, tuple[str, ...]]) -> None:
+        """Other keys for some actions, now and from now on."""
+        self._save_preferences(self.preferences.model_copy(update={"keys": keys}))
+        rekey(self.actions_by_name, in_force(keys))
         if self.workspace is not None:
-            self.workspace.adopt_preferences(preferences)
-
-    def show_keys(self) -> None:
-        """The key map."""
-        from labeler.ui.dialogs import KeyMapDialog
-
-        self._open(KeyMapDialog(self))
-
-    def show_about(self) -> None:
-        """Name, version and licence."""
-        from labeler.ui.dialogs import AboutDialog
-
-        self._open(AboutDialog(self))
-
-    def show_crash(self, report: str) -> None:
-        """A bug of ours, with a report to copy; one dialog at a time."""
-        from labeler.ui.dialogs import CrashDialog
-
-        if not any(isinstance(child, CrashDialog) and child.isVisible() for child in self.children()):
-            self._open(CrashDialog(report, self))
-
-    def _open(self, dialog: QDialog) -> None:
-        # Not exec(): a nested event loop under a running round is a second place where everything can happen.
-        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        dialog.open()
+            self.workspace.adopt_keys()
 
     # Drag and drop, and the end
+
+    def _where(self) -> dict[str, Any]:
+        place = self.normalGeometry() if self.isMaximized() else self.geometry()
+        return {"place": place.getRect(), "maximized": self.isMaximized()}
 
     def dragEnterEvent(self, event: QDragEnterEvent) -> None:
         if dropped_folder(event.mimeData().urls()) is not None:
@@ -412,14 +284,15 @@ class MainWindow(QMainWindow):
             return
         event.acceptProposedAction()
         if is_project(path):
-            self._opening(self._session.open_project, path)
+            self.opening(self.session.open_project, path)
         else:
             self.show_scan(path)
 
     def closeEvent(self, event: QCloseEvent) -> None:
-        if self._liked() != self.preferences:
-            self._save_preferences(self._liked())
-        self._session.close_project()
+        liked = self._liked().model_copy(update=self._where())
+        if liked != self.preferences:
+            self._save_preferences(liked)
+        self.session.close_project()
         event.accept()
 
 

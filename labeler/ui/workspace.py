@@ -12,6 +12,7 @@ from PySide6.QtWidgets import QFrame, QHBoxLayout, QScrollArea, QSplitter, QTabW
 
 from labeler.records import Image, ImageState
 from labeler.settings import Preferences
+from labeler.ui.actions import held_key
 from labeler.ui.canvas import Canvas
 from labeler.ui.controls import label, plain_tabs, rule
 from labeler.ui.gallery import GalleryPanel
@@ -55,11 +56,13 @@ class Workspace(QWidget):
         self.toast = Toast(self.canvas)
         self.guide = label("", "", wraps=True)
         self._threshold = 0.0
+        self._sides: tuple[int, ...] = ()  # widths that were liked last time
         self._counting = QTimer(self, singleShot=True, interval=_REDRAW_MS)
         self._counting.timeout.connect(self._count)
         self._lay_out()
         self._listen()
         self._ask()
+        self.adopt_keys()
 
     # Layout
 
@@ -264,6 +267,14 @@ class Workspace(QWidget):
         self.set_overlay(preferences.overlay)
         self.set_opacity(preferences.opacity)
         self.options.show_diameter(self.canvas.diameter)
+        self._sides = preferences.sides
+        if len(preferences.sides) == self.splitter.count():
+            self.splitter.setSizes(list(preferences.sides))
+
+    def adopt_keys(self) -> None:
+        """The actions have other keys."""
+        self.canvas.compare_key = held_key(self._actions["compare"])
+        self.options.show_keys(self._actions)
 
     def liked(self) -> dict[str, Any]:
         """The values of the preferences that the canvas has changed."""
@@ -273,6 +284,7 @@ class Workspace(QWidget):
             "eraser": canvas.eraser_diameter,
             "overlay": canvas.overlay,
             "opacity": canvas.opacity,
+            "sides": tuple(self.splitter.sizes()) if self.isVisible() else self._sides,
         }
 
     def choose_tool(self, name: str) -> None:

@@ -37,7 +37,7 @@ SELECT i.id, f.name, i.state, i.confidence, i.model_version, i.skips, i.foregrou
             ELSE coalesce(i.foreground > 0, 0) END,
        CASE WHEN i.state = 'labelled' AND l.id IS NOT NULL
             THEN (julianday(l.created) - 2440587.5) * 86400.0 ELSE f.mtime END,
-       i.sha256
+       CASE WHEN i.signals <> '' THEN json_extract(i.signals, '$.kept') END, i.sha256
 FROM images i JOIN files f ON f.id = i.file_id LEFT JOIN labels l ON l.id = i.label_id
 """
 
@@ -274,9 +274,10 @@ class Catalogue:
         """Figures and gate in one transaction; (image id, version) of the predictions that were replaced."""
         ids = json.dumps([record.image_id for record in records])
         with self._database.transaction(durable=False):
-            before = self._predicted_by(ids)
+            before, states = self._predicted_by(ids), self._states_of(ids)
             self._database.write_many(_GATED, [_gated_values(record, threshold, champion) for record in records])
             after = self._predicted_by(ids)
+            self._log_changes(before, states, self._states_of(ids), version=champion)
             self.embeddings.add(record for record in records if after.get(record.image_id) == record.model_version)
         return [(image_id, version) for image_id, version in before.items() if after.get(image_id) != version]
 
@@ -303,6 +304,28 @@ class Catalogue:
             (version, version),
         )
         return 0 if row is None else int(row[0])
+
+    def _states_of(self, ids: str) -> dict[int, str]:
+        query = "SELECT id, state FROM images WHERE id IN (SELECT value FROM json_each(?))"
+        return dict(self._database.rows(query, (ids,)))
+
+    def _log_changes(
+        self, before: dict[int, int], was: dict[int, str], now: dict[int, str], *, version: int | None
+    ) -> None:
+        """What a new model made of images that an older one had decided, for "what did the last round change"."""
+        moved = [[image_id, state] for image_id, state in was.items() if image_id in before and now[image_id] != state]
+        if moved:
+            self._database.log("repredicted", version=version, moved=moved)
+
+    def moved_by(self, version: int) -> dict[int, str]:
+        """What became another state since this champion was published: image id -> the state before."""
+        published = self._database.events(kind="champion", limit=1)
+        since = published[0].event_id if published else 0
+        moved: dict[int, str] = {}
+        for event in self._database.events(kind="repredicted", limit=100_000):
+            if event.event_id > since and event.payload["version"] == version:
+                moved.update({int(image_id): str(state) for image_id, state in event.payload["moved"]})
+        return moved
 
     def _predicted_by(self, ids: str) -> dict[int, int]:
         query = (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import groupby
 from pathlib import Path
 from typing import TypeVar
@@ -14,11 +14,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from labeler import checkpoint, images, masks
+from labeler import checkpoint, images, masks, metrics
 from labeler.confidence import predictions_of
 from labeler.dataset import network_input, resized
 from labeler.device import autocast_dtype, choose_device, is_out_of_memory, release_memory
-from labeler.errors import LabelerError
+from labeler.errors import LabelerError, MaskError
 from labeler.files import prediction_paths
 from labeler.networks import FoldedUNet, ResidualUNet
 from labeler.records import Image, Prediction, PredictionRecord
@@ -125,11 +125,12 @@ def _ramp(side: int) -> Tensor:
 
 @dataclass(frozen=True, slots=True)
 class JobImage:
-    """One image to predict; ``sha256`` guards against a file that changed."""
+    """One image to predict; ``sha256`` guards against a changed file, ``before`` is the version that answered last."""
 
     image_id: int
     path: Path
     sha256: str
+    before: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,9 +165,23 @@ def predict_files(
         readable = [item for item in batch if not isinstance(item, FailedImage)]
         predictions = predictor.predict([image for _, image in readable])
         yield failed + [
-            store(job.folder, item.image_id, job.version, prediction)
+            store(job.folder, item.image_id, job.version, _compared(prediction, item, job.folder))
             for (item, _), prediction in zip(readable, predictions, strict=True)
         ]
+
+
+def _compared(prediction: Prediction, item: JobImage, folder: Path) -> Prediction:
+    """With the signal ``kept``: IoU with the answer of the version before, where that can be read."""
+    if item.before is None:
+        return prediction
+    try:
+        before = masks.load(prediction_paths(folder, item.image_id, item.before)[0])
+    except MaskError:
+        return prediction
+    if before.shape != prediction.mask.shape:
+        return prediction
+    kept = float(metrics.iou(before, prediction.mask))
+    return replace(prediction, signals={**prediction.signals, "kept": kept})
 
 
 def store(folder: Path, image_id: int, version: int, prediction: Prediction) -> PredictionRecord:

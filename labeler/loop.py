@@ -86,7 +86,9 @@ class Loop:
         if first is not None and not front and self._wants_prediction(first, champion.version):
             front = [self.project.image(first)]
         rest = [record for record in waiting if record.image_id != first]
-        items = tuple(JobImage(record.image_id, record.path, record.sha256) for record in chain(front, rest))
+        items = tuple(
+            JobImage(record.image_id, record.path, record.sha256, record.model_version) for record in chain(front, rest)
+        )
         if not items:
             return None
         return PredictionJob(

@@ -95,12 +95,34 @@ class Pixels:
             return None
         return mask, probability, record
 
-    def delete_predictions(self, predictions: Iterable[tuple[int, int]]) -> None:
-        """Delete the files of predictions (image id, version) that were replaced."""
-        for image_id, version in predictions:
-            for path in prediction_paths(self._predictions, image_id, version):
-                with contextlib.suppress(OSError):  # disposable: an orphan costs only space
-                    path.unlink()
+    def prediction_before(self, image: ImageRecord) -> tuple[Mask, int] | None:
+        """Mask and version of the prediction that the current one replaced, as long as its file lies there."""
+        for version in sorted(self._versions_on_disk(), reverse=True):
+            path = prediction_paths(self._predictions, image.image_id, version)[0]
+            if version != image.model_version and path.is_file():
+                with contextlib.suppress(MaskError):
+                    mask = masks.load(path)
+                    return (mask, version) if mask.shape == (image.height, image.width) else None
+        return None
+
+    def _versions_on_disk(self) -> list[int]:
+        if not self._predictions.is_dir():
+            return []
+        return [int(place.name) for place in self._predictions.iterdir() if place.name.isdecimal()]
+
+    def keep_previous(self, replaced: Iterable[tuple[int, int]], *, version: int | None) -> None:
+        """Of predictions (image id, version) that were replaced by ``version``, delete those before them.
+
+        The replaced one stays, to be compared with.
+        """
+        others = self._versions_on_disk()
+        for image_id, before in replaced:
+            for other in others:
+                if other in (before, version):
+                    continue
+                for path in prediction_paths(self._predictions, image_id, other):
+                    with contextlib.suppress(OSError):  # disposable: an orphan costs only space
+                        path.unlink()
 
 
 def _sound(path: Path, sha256: str | None) -> bytes:

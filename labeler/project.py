@@ -290,11 +290,11 @@ class Project:
     # Predictions
 
     def record_predictions(self, records: Sequence[PredictionRecord], *, threshold: float) -> None:
-        """Figures and gate in one transaction; the files of the predictions that they replace are deleted."""
+        """Figures and gate in one transaction; of the predictions that they replace the last one is kept."""
         champion = self._ledger.champion()
         version = None if champion is None else champion.version
         replaced = self._catalogue.record_predictions(records, threshold=threshold, champion=version)
-        self._pixels.delete_predictions(replaced)
+        self._pixels.keep_previous(replaced, version=version)
 
     def prediction(self, image_id: int) -> tuple[Mask, NDArray[np.uint8], PredictionRecord] | None:
         """Mask, probabilities and figures of the current prediction.
@@ -306,6 +306,15 @@ class Project:
     def embeddings(self, image_ids: Sequence[int], *, version: int | None) -> NDArray[np.float32]:
         """Unit vectors (N, D) of images as ``version`` (None: no model yet) sees them; zeros where there is none."""
         return self._catalogue.embeddings.read(image_ids, version=version)
+
+    def moved_by_round(self) -> dict[int, str]:
+        """What became another state since the champion was published: image id -> the state before."""
+        champion = self._ledger.champion()
+        return {} if champion is None else self._catalogue.moved_by(champion.version)
+
+    def prediction_before(self, image_id: int) -> tuple[Mask, int] | None:
+        """Mask and version of the prediction that the current one replaced; None where it is gone."""
+        return self._pixels.prediction_before(self.image(image_id))
 
     def regate(self, threshold: float) -> tuple[int, int]:
         """Move the threshold: (newly accepted, newly queued). Labelled and excluded images stay as they are."""
@@ -347,6 +356,10 @@ class Project:
     def labels(self, *, split: Split | None = None) -> list[LabelRecord]:
         """The valid label of each labelled image, in the order in which they were made."""
         return self._ledger.labels(split=split)
+
+    def revisions(self, image_id: int) -> list[LabelRecord]:
+        """All labels that an image has had and that are not known to be damaged, oldest first."""
+        return self._ledger.revisions(image_id)
 
     def label_mask(self, image_id: int) -> Mask:
         """The mask (H, W) of an image's valid label.

@@ -4,9 +4,18 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from pytestqt.qtbot import QtBot
+    from sessions import FakeEngine
+
+    from labeler.ui.session import Session
+    from labeler.ui.window import MainWindow
 
 # Set before anything imports torch or Qt.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -21,6 +30,38 @@ def _own_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monk
     home = tmp_path_factory.mktemp("home")
     for name in ("HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_CACHE_HOME", "APPDATA", "LOCALAPPDATA"):
         monkeypatch.setenv(name, str(home))
+
+
+@pytest.fixture
+def engine() -> FakeEngine:
+    """Computes nothing and answers at once."""
+    from sessions import FakeEngine  # Qt, which most tests do without
+
+    return FakeEngine()
+
+
+@pytest.fixture
+def session(engine: FakeEngine, qtbot: QtBot) -> Iterator[Session]:
+    """A real session on the fake engine; what it says of failures is kept in ``failures``."""
+    from sessions import end
+
+    from labeler.ui.session import Session
+
+    session = Session(engine)
+    session.failures = []  # type: ignore[attr-defined]
+    session.failed.connect(lambda title, sentence: session.failures.append((title, sentence)))  # type: ignore[attr-defined]
+    yield session
+    end(session, engine)
+
+
+@pytest.fixture
+def window(session: Session, qtbot: QtBot) -> Iterator[MainWindow]:
+    """The real window on ``session``."""
+    from sessions import open_window
+
+    window = open_window(qtbot, session)
+    yield window
+    window.close()
 
 
 @pytest.fixture

@@ -52,6 +52,7 @@ def brief_of(record: ImageRecord) -> Brief:
         iou=None,
         classes=int(bool(record.foreground)),
         date=0.0,
+        kept=None,
         shuffle=0,
     )
 
@@ -99,6 +100,9 @@ class FakeProject:
     folder: Path
     settings: Settings = field(default_factory=Settings)
 
+    def versions(self) -> list[VersionRecord]:
+        return []
+
 
 class FakeSession(QObject):
     """Notes every intent in ``asked``; a test emits the signals itself."""
@@ -121,6 +125,7 @@ class FakeSession(QObject):
     failed = Signal(str, str)
     long_work = Signal(str, int, int)
     thumbnail_ready = Signal(int, object)
+    tile_ready = Signal(object)
     surveyed = Signal(object)
     exported = Signal(object)
 
@@ -128,7 +133,7 @@ class FakeSession(QObject):
         {"open_project", "open_images", "open_sample", "close_project", "survey", "save_now", "export", "stop_export"}
         | {"show_image", "show_next", "show_previous", "commit", "skip", "exclude", "restore", "save_settings"}
         | {"set_threshold", "undo_threshold", "undo", "redo", "fill_holes", "remove_specks", "invert", "revert"}
-        | {"keep_patch", "start_round", "pause_round", "stop_round", "rollback"}
+        | {"keep_patch", "start_round", "pause_round", "stop_round", "rollback", "take", "request_tile"}
     )
 
     def __init__(self, folder: Path, records: list[ImageRecord] = []) -> None:  # noqa: B006 - never changed
@@ -159,6 +164,15 @@ class FakeSession(QObject):
 
     def queue_ids(self) -> Ids:
         return self.columns.queue()
+
+    def versions(self) -> list[Any]:
+        return []
+
+    def changed_by_round(self) -> frozenset[int]:
+        return frozenset()
+
+    def judged(self) -> list[Any]:
+        return []
 
     def prediction(self) -> Any:
         return self._shown_prediction

@@ -1,20 +1,31 @@
-"""What the tests of the session share: a fake engine at the seam where computing would be slow, and pictures."""
+"""What the tests of session and window share: a fake engine at the seam where computing would be slow, and steps."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image as PillowImage
+from PySide6.QtCore import QPoint, Qt
+from PySide6.QtGui import QKeySequence
+from PySide6.QtTest import QTest
+from PySide6.QtWidgets import QWidget
+from pytestqt.qtbot import QtBot
 
 from labeler.files import sha256_of
 from labeler.inference import PredictionJob, store
+from labeler.project import Project
 from labeler.records import Prediction, PredictionRecord, Progress
+from labeler.settings import Preferences, Settings
 from labeler.training import RoundResult, TrainingJob
 from labeler.ui.engine import Engine
+from labeler.ui.session import Session
+from labeler.ui.theme import theme
+from labeler.ui.window import MainWindow
+from labeler.ui.worker import running
 
 SIDE = 48
 
@@ -42,6 +53,7 @@ class FakeEngine(Engine):
         super().__init__()
         self.rounds: list[TrainingJob] = []
         self.holdout_iou = 0.9
+        self.shift = 0  # of the confidences: the next model thinks otherwise
         self.train_steps = 3
         self.train_error: Exception | None = None
         self.predict_errors: dict[int, Exception] = {}  # by model version
@@ -57,7 +69,7 @@ class FakeEngine(Engine):
             raise self.predict_errors[job.version]
         for item in job.items:
             mask = square()
-            confidence = item.image_id % 10 / 10
+            confidence = (item.image_id + self.shift) % 10 / 10
             answer = Prediction(mask, (mask * 200).astype(np.uint8), confidence, confidence, 1.0, float(mask.mean()))
             yield [store(job.folder, item.image_id, job.version, answer)]
 
@@ -85,3 +97,89 @@ class FakeEngine(Engine):
             steps=self.train_steps,
             seconds=0.1,
         )
+
+
+def until(qtbot: QtBot, holds: Callable[[], object]) -> None:
+    """Let the session work until something holds."""
+    qtbot.waitUntil(holds, timeout=10_000)
+
+
+def start(session: Session, qtbot: QtBot, tmp_path: Path, count: int = 6, **settings: object) -> Path:
+    """A project over ``count`` images, opened, with the first image on the desk."""
+    values: dict[str, object] = {"first_labels": 3, "holdout_every": 3, "debounce_s": 0, "retrain_labels": 2}
+    folder = make_images(tmp_path / "images", count)
+    project = tmp_path / "project"
+    Project.create(project, settings=Settings(**(values | settings)), sources=[str(folder)]).close()
+    session.open_project(project)
+    until(qtbot, lambda: session.editor is not None and len(session.columns) == count)
+    return project
+
+
+def paint(session: Session, *, value: int = 1, at: float = 20.0) -> None:
+    """A stroke, as the canvas makes it."""
+    assert session.editor is not None
+    session.editor.begin_stroke(value=value, diameter=6)
+    session.editor.extend_stroke([(at, at), (at + 10, at)])
+    patch = session.editor.end_stroke()
+    assert patch is not None
+    session.keep_patch(patch)
+
+
+def label(session: Session, qtbot: QtBot, count: int) -> list[int]:
+    """Paint and accept ``count`` images; their ids."""
+    done = []
+    for _ in range(count):
+        until(qtbot, lambda: session.editor is not None)
+        done.append(session.current)
+        paint(session)
+        session.commit()
+    return done
+
+
+def train(session: Session, qtbot: QtBot, tmp_path: Path, count: int = 12) -> Project:
+    """A project with a first model and its predictions, and an image that waits on the desk."""
+    start(session, qtbot, tmp_path, count, threshold=0.55)
+    label(session, qtbot, 3)
+    project = session.project
+    assert project is not None
+    until(qtbot, lambda: project.champion() is not None and project.counts().pool == 0)
+    until(qtbot, lambda: session.editor is not None and session.prediction() is not None)
+    return project
+
+
+def end(session: Session, engine: FakeEngine) -> None:
+    """Close everything; no thread may be left."""
+    engine.gate.set()
+    ended = session.shut_down()
+    left = running()
+    for worker in left:
+        worker.shut_down()
+    assert ended
+    assert not left, f"threads left alive: {left}"
+
+
+def open_window(qtbot: QtBot, session: Session) -> MainWindow:
+    """The real window on a session, shown and active."""
+    theme.apply("light", 1.0)
+    window = MainWindow(session, Preferences())
+    qtbot.addWidget(window)
+    with qtbot.waitActive(window):
+        window.show()
+        window.activateWindow()
+    return window
+
+
+def press(target: QWidget, key: str) -> None:
+    """Press a key or a chord on a widget that has the focus."""
+    target.setFocus()
+    pressed = QKeySequence(key)[0]
+    QTest.keyClick(target, pressed.key(), pressed.keyboardModifiers())
+
+
+def stroke(canvas: QWidget, *, by: QPoint = QPoint(40, 25)) -> None:  # noqa: B008 - never changed
+    """Paint with the mouse from the middle of the canvas."""
+    centre = QPoint(canvas.width() // 2, canvas.height() // 2)
+    QTest.mousePress(canvas, Qt.MouseButton.LeftButton, pos=centre)
+    for step in range(1, 6):
+        QTest.mouseMove(canvas, centre + by * step / 5)
+    QTest.mouseRelease(canvas, Qt.MouseButton.LeftButton, pos=centre + by)

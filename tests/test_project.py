@@ -406,7 +406,15 @@ def test_publish_makes_all_undecided_images_wait_for_the_champion(project: Proje
     assert project.image(ids[1]).state is ImageState.QUEUED
     project.record_predictions([predict(project, ids[1], 0.95, version=2)], threshold=0.8)
     assert project.image(ids[1]).state is ImageState.ACCEPTED
+    before = project.prediction_before(ids[1])
+    assert before is not None
+    assert before[1] == 1
+    assert project.moved_by_round() == {ids[1]: "queued"}
+    publish(project)
+    project.record_predictions([predict(project, ids[1], 0.96, version=3)], threshold=0.8)
     assert not files.prediction_paths(project.predictions_folder, ids[1], 1)[0].exists()
+    assert files.prediction_paths(project.predictions_folder, ids[1], 2)[0].exists()
+    assert project.moved_by_round() == {}
 
 
 def test_late_prediction_of_a_retired_version_is_dropped(project: Project, images: Path) -> None:

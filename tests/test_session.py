@@ -2,81 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import pytest
 from pytestqt.qtbot import QtBot
-from sessions import SIDE, FakeEngine, make_images
+from sessions import SIDE, FakeEngine, label, make_images, paint, start, until
 
 from labeler.project import Project
 from labeler.records import Counts, ImageState, LabelOrigin
 from labeler.settings import Settings
 from labeler.ui.session import Session
-from labeler.ui.worker import running
 
 Start = Callable[..., Session]
-
-
-@pytest.fixture(autouse=True)
-def _no_thread_left() -> Iterator[None]:
-    yield
-    left = running()
-    for worker in left:
-        worker.shut_down()
-    assert not left, f"threads left alive: {left}"
-
-
-@pytest.fixture
-def engine() -> FakeEngine:
-    return FakeEngine()
-
-
-@pytest.fixture
-def session(engine: FakeEngine, qtbot: QtBot) -> Iterator[Session]:
-    session = Session(engine)
-    session.failures = []  # type: ignore[attr-defined]
-    session.failed.connect(lambda title, sentence: session.failures.append((title, sentence)))  # type: ignore[attr-defined]
-    yield session
-    engine.gate.set()
-    assert session.shut_down()
-
-
-def until(qtbot: QtBot, holds: Callable[[], bool]) -> None:
-    qtbot.waitUntil(holds, timeout=5000)
-
-
-def start(session: Session, qtbot: QtBot, tmp_path: Path, count: int = 6, **settings: object) -> Path:
-    """A project over ``count`` images, opened, with the first image on the desk."""
-    values: dict[str, object] = {"first_labels": 3, "holdout_every": 3, "debounce_s": 0, "retrain_labels": 2}
-    folder = make_images(tmp_path / "images", count)
-    project = tmp_path / "project"
-    Project.create(project, settings=Settings(**(values | settings)), sources=[str(folder)]).close()
-    session.open_project(project)
-    until(qtbot, lambda: session.editor is not None and len(session.columns) == count)
-    return project
-
-
-def paint(session: Session, *, value: int = 1, at: float = 20.0) -> None:
-    """A stroke, as the canvas makes it."""
-    assert session.editor is not None
-    session.editor.begin_stroke(value=value, diameter=6)
-    session.editor.extend_stroke([(at, at), (at + 10, at)])
-    patch = session.editor.end_stroke()
-    assert patch is not None
-    session.keep_patch(patch)
-
-
-def label(session: Session, qtbot: QtBot, count: int) -> list[int]:
-    """Paint and accept ``count`` images; their ids."""
-    done = []
-    for _ in range(count):
-        until(qtbot, lambda: session.editor is not None)
-        done.append(session.current)
-        paint(session)
-        session.commit()
-    return done
 
 
 def champion(session: Session) -> int | None:

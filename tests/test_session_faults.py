@@ -8,13 +8,13 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 from pytestqt.qtbot import QtBot
-from sessions import FakeEngine, make_images, square
+from sessions import FakeEngine, make_images, paint, square, until
 
 from labeler import checkpoint
 from labeler.checkpoint import Checkpoint
@@ -31,35 +31,8 @@ from labeler.ui.app import QuitSignals
 from labeler.ui.crash import REPORTS, CrashReporter
 from labeler.ui.session import Session
 from labeler.ui.window import MainWindow
-from labeler.ui.worker import running
 
 REPOSITORY = Path(__file__).parents[1]
-
-
-@pytest.fixture(autouse=True)
-def _no_thread_left() -> Iterator[None]:
-    yield
-    left = running()
-    for worker in left:
-        worker.shut_down()
-    assert not left, f"threads left alive: {left}"
-
-
-@pytest.fixture
-def engine() -> FakeEngine:
-    return FakeEngine()
-
-
-@pytest.fixture
-def session(engine: FakeEngine, qtbot: QtBot) -> Iterator[Session]:
-    session = Session(engine)
-    yield session
-    engine.gate.set()
-    assert session.shut_down()
-
-
-def until(qtbot: QtBot, holds: Callable[[], bool]) -> None:
-    qtbot.waitUntil(holds, timeout=5000)
 
 
 def make_project(tmp_path: Path, count: int = 4, **settings: object) -> Path:
@@ -76,15 +49,6 @@ def opened(session: Session, qtbot: QtBot, folder: Path) -> Project:
     until(qtbot, lambda: session.editor is not None)
     assert session.project is not None
     return session.project
-
-
-def paint(session: Session, at: float = 20.0) -> None:
-    assert session.editor is not None
-    session.editor.begin_stroke(value=1, diameter=6)
-    session.editor.extend_stroke([(at, at), (at + 10, at)])
-    patch = session.editor.end_stroke()
-    assert patch is not None
-    session.keep_patch(patch)
 
 
 def test_a_stroke_that_cannot_be_saved_is_told_kept_and_saved_later(

@@ -139,6 +139,12 @@ ACTIONS: tuple[ActionSpec, ...] = (
     ActionSpec(
         "compare", "Compare with the prediction", ("Tab",), "compare", _View, _C, _PREDICTED, held=True, tip="Hold"
     ),
+    ActionSpec("side_by_side", "Compare side by side", ("Ctrl+B",), "side-by-side", _View, need=_IMAGE),
+    ActionSpec("swipe", "Compare with a line to swipe", ("Ctrl+Shift+B",), "swipe", _View, need=_IMAGE),
+    ActionSpec(
+        "changed", "Show what the last round changed", ("Ctrl+Shift+L",), "changed", _View, tip="In the list of images"
+    ),
+    ActionSpec("report", "Report", ("Ctrl+Shift+R",), "report", _View, tip="Your labels beside the model's answers"),
     ActionSpec("fit", "Fit to the window", ("F",), "fit", _View, need=_IMAGE),
     ActionSpec("actual", "Actual size", ("Ctrl+0",), "actual", _View, need=_IMAGE),
     ActionSpec("zoom_in", "Zoom in", ("Ctrl++", "Ctrl+="), "zoom-in", _View, need=_IMAGE),

@@ -35,6 +35,7 @@ class Announcer(QObject):
     crashed = Signal(object)  # an exception from another thread that is no fault of the world
     long_work = Signal(str, int, int)  # text, done, total; total 0 = unknown, -1 = ended
     thumbnail_ready = Signal(int, object)  # image_id, (h, w, 3) uint8
+    tile_ready = Signal(object)  # Tile of the report
     surveyed = Signal(object)  # ScanSummary, growing until it is done
     exported = Signal(object)  # the manifest
 

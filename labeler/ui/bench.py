@@ -26,6 +26,7 @@ from labeler.ui.rows import Rows
 from labeler.ui.starting import Starting, Survey
 from labeler.ui.status import SessionStatus, saved_text
 from labeler.ui.threshold import ThresholdHistory
+from labeler.ui.tiles import Tiles
 from labeler.ui.worker import Lane
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ class Bench(Announcer):
         self._lane = Lane(self)
         self._starting, self._survey = Starting(self._lane, engine, self), Survey(self)
         self._pictures, self._intake, self._exporting = Pictures(self), Intake(self), Exporting(self)
+        self._tiles = Tiles(self)
         self._desk = Desk(self._pictures, self)
         self._predicting = Predicting(self._lane, engine, self)
         self._rounds = Rounds(self._lane, engine, self)
@@ -70,6 +72,7 @@ class Bench(Announcer):
             (rounds.progressed, self.round_progressed),
             (rounds.ended, self.round_ended),
             (self._pictures.thumbnail_ready, self.thumbnail_ready),
+            (self._tiles.ready, self.tile_ready),
             (self._survey.surveyed, self.surveyed),
         ):
             signal.connect(news)
@@ -142,6 +145,7 @@ class Bench(Announcer):
         if not self._lane.drain():
             log.error("the compute lane did not let go of %s", self._project.folder)
         self._pictures.close()
+        self._tiles.forget()
         self._threshold = ThresholdHistory()
         self._seen.clear()
         project, self._project, self._loop = self._project, None, None
@@ -154,7 +158,9 @@ class Bench(Announcer):
         """Close everything and end every thread; False if one does not end."""
         self.close_project()
         self._survey.stop()
-        return all([self._lane.shut_down(), self._survey.shut_down(), self._pictures.shut_down()])
+        parts = (self._lane, self._survey, self._pictures, self._tiles)
+        ended = [part.shut_down() for part in parts]
+        return all(ended)
 
     # The image shown
 

@@ -16,6 +16,7 @@ from labeler.records import Brief, ImageState
 STATES = tuple(ImageState)
 _CODES = {state.value: code for code, state in enumerate(STATES)}
 _DAY_S = 86_400.0
+KEPT = 0.95  # IoU from which a mask counts as the same
 
 Ids = NDArray[np.int64]
 
@@ -60,6 +61,7 @@ _FIGURES = {
     "iou": np.float32,
     "classes": np.int64,
     "date": np.float64,
+    "kept": np.float32,
     "shuffle": np.int64,
 }
 
@@ -109,6 +111,7 @@ class Columns:
             figures["iou"][row] = np.nan if brief.iou is None else brief.iou
             figures["classes"][row] = brief.classes
             figures["date"][row] = brief.date
+            figures["kept"][row] = np.nan if brief.kept is None else brief.kept
             figures["shuffle"][row] = brief.shuffle
 
     def _rows_for(self, image_ids: Sequence[int]) -> NDArray[np.int64]:
@@ -150,6 +153,12 @@ class Columns:
             figure = self.column("shuffle" if cold else "confidence")[at]
             self._queues[cold] = self.ids[at[np.lexsort((at, figure, self.column("skips")[at]))]]
         return self._queues[cold]
+
+    def redrawn(self, version: int) -> Ids:
+        """Images whose mask this version has changed: IoU with the one before is below KEPT."""
+        with np.errstate(invalid="ignore"):
+            changed = (self._figures["version"] == version) & (self._figures["kept"] < KEPT)
+        return self.ids[np.flatnonzero(changed[: self._size])]
 
     def select(self, wanted: Filter, order: Order = Order.STREAM) -> Ids:
         """Ids of the images that pass, sorted."""

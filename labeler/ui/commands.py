@@ -80,7 +80,13 @@ def _of_canvas(window: MainWindow) -> Handlers:
 
 
 def _of_review(window: MainWindow) -> Handlers:
-    return {}
+    page = window.page
+    return {
+        "side_by_side": lambda: page().stage.show_compare("side_by_side"),
+        "swipe": lambda: page().stage.show_compare("swipe"),
+        "changed": lambda: page().show_changed(),
+        "report": lambda: page().stage.show_report(),
+    }
 
 
 def _choose_tool(window: MainWindow, name: str) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from PySide6.QtCore import Qt, QTimer, Signal
@@ -36,8 +36,10 @@ class FilterBar(QWidget):
 
     changed = Signal()
 
-    def __init__(self, parent: QWidget | None = None) -> None:
+    def __init__(self, read_changed: Callable[[], frozenset[int]], parent: QWidget | None = None) -> None:
+        """``read_changed`` gives the images that the last round changed, when they are asked for."""
         super().__init__(parent)
+        self._read_changed = read_changed
         self.search = QLineEdit(self)
         self.search.setPlaceholderText(self.tr("Find by name"))
         self.search.setAccessibleName(self.tr("Find by name"))
@@ -52,12 +54,11 @@ class FilterBar(QWidget):
         dress(self.more, "filter")
         follow(self.more, lambda button: button.setIconSize(theme.icon_size() * 0.8))
         self._fields()
-        self._only: frozenset[int] = frozenset()
         self._typing = QTimer(self, singleShot=True, interval=_SETTLE_MS)
         self._typing.timeout.connect(self.changed)
         self._lay_out()
         self._listen()
-        self.offer(versions=(), classes=(), changed=frozenset())
+        self.offer(versions=(), classes=())
 
     def _orders(self) -> list[tuple[str, Any]]:
         return [
@@ -169,7 +170,7 @@ class FilterBar(QWidget):
         )
         self.changed.emit()
 
-    def offer(self, *, versions: Sequence[int], classes: Sequence[str], changed: frozenset[int]) -> None:
+    def offer(self, *, versions: Sequence[int], classes: Sequence[str]) -> None:
         """What can be chosen in this project; a choice that is still there stays."""
         models = [(self.tr("Any"), None), *((self.tr("v{}").format(number), number) for number in reversed(versions))]
         named = [(self.tr("Any"), None), (self.tr("Nothing on it"), 0), *((n, v) for v, n in enumerate(classes, 1))]
@@ -183,9 +184,6 @@ class FilterBar(QWidget):
                 box.addItem(text, value)
             box.setCurrentIndex(max(0, box.findData(chosen)))
             box.blockSignals(False)
-        self._only = changed
-        self.round.setEnabled(bool(changed) or self.round.isChecked())
-        self.round.setText(self.tr("Changed by the last round ({:,})").format(len(changed)))
         self.clear.setEnabled(self.wanted().is_narrow)
 
     def wanted(self) -> Filter:
@@ -199,7 +197,7 @@ class FilterBar(QWidget):
             class_value=self.class_value.currentData(),
             iou_below=self.iou.currentData(),
             days=self.days.currentData(),
-            only=self._only if self.round.isChecked() else None,
+            only=self._read_changed() if self.round.isChecked() else None,
         )
 
     def chosen_order(self) -> Order:

@@ -28,7 +28,7 @@ class GalleryPanel(QTabWidget):
         self._thumbnails = Thumbnails(session.request_thumbnail)
         self.queue = RecordList(RecordModel(self._records, self), self._thumbnails, self.tr("Queue"))
         self.gallery = RecordList(RecordModel(self._records, self), self._thumbnails, self.tr("All images"))
-        self.filters = FilterBar()
+        self.filters = FilterBar(session.changed_by_round)
         self.setDocumentMode(True)
         plain_tabs(self)
         self.setAccessibleName(self.tr("Images"))
@@ -61,9 +61,9 @@ class GalleryPanel(QTabWidget):
         self.queue.empty.setText(queue)
         self.gallery.empty.setText(gallery)
 
-    def offer(self, *, versions: Sequence[int], classes: Sequence[str], changed: frozenset[int]) -> None:
+    def offer(self, *, versions: Sequence[int], classes: Sequence[str]) -> None:
         """What the gallery can be filtered by."""
-        self.filters.offer(versions=versions, classes=classes, changed=changed)
+        self.filters.offer(versions=versions, classes=classes)
 
     def show_changed(self) -> None:
         """Show what the last published model changed."""

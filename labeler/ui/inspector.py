@@ -10,6 +10,7 @@ from PySide6.QtWidgets import QButtonGroup, QFormLayout, QHBoxLayout, QSizePolic
 
 from labeler.records import ImageRecord, ImageState
 from labeler.ui.controls import FlowLayout, PlainLabel, label, plain_tip
+from labeler.ui.history import History
 from labeler.ui.theme import XS, M, S, class_colour, follow, state_colour, theme
 from labeler.ui.wording import percent, state_name, why_here
 
@@ -78,6 +79,7 @@ class Inspector(QWidget):
         self._class_rows = QWidget()
         self._class_flow = FlowLayout(self._class_rows, spacing=XS, rows_apart=XS)
         self._class_flow.setContentsMargins(0, 0, 0, 0)
+        self.history = History()
         self._lay_out()
         self.clear()
 
@@ -107,6 +109,8 @@ class Inspector(QWidget):
         layout.addSpacing(XS)
         layout.addWidget(self._class_title)
         layout.addWidget(self._class_rows)
+        layout.addSpacing(XS)
+        layout.addWidget(self.history)
         layout.addStretch(1)
 
     def clear(self) -> None:
@@ -116,6 +120,7 @@ class Inspector(QWidget):
         for widget in (self.figure, self.meaning, self.bar):
             widget.hide()
         self.why.setText(self.tr("Choose one on the left."))
+        self.history.show_versions([])
         for name, value in self._values.values():
             name.hide()
             value.hide()

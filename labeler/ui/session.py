@@ -10,6 +10,8 @@ from labeler.editing import MaskEditor, Patch
 from labeler.errors import LabelerError
 from labeler.files import shipped
 from labeler.project import Project
+from labeler.records import Mask
+from labeler.review import Judged, Kind, MaskVersion, judged, mask_of, versions_of
 from labeler.settings import Settings
 from labeler.ui import opening
 from labeler.ui.bench import Bench
@@ -109,13 +111,51 @@ class Session(Bench):
             self._desk.save_now()
         self._tell_status()
 
+    # Review
+
+    def versions(self) -> list[MaskVersion]:
+        """Every mask of the image in front: the one in hand, labels, predictions, and none at all."""
+        if self._project is None or self.current < 0:
+            return []
+        in_hand = [MaskVersion(Kind.IN_HAND)] if self.editor is not None else []
+        return [*in_hand, *versions_of(self._project, self.current), MaskVersion(Kind.NOTHING)]
+
+    def mask_of(self, version: MaskVersion) -> Mask:
+        """One of ``versions``; MaskError where it is gone."""
+        if version.kind is Kind.IN_HAND and self.editor is not None:
+            return self.editor.mask.copy()
+        assert self._project is not None
+        return mask_of(self._project, self.current, version)
+
+    def take(self, version: MaskVersion) -> None:
+        """Go on from one of ``versions``; undo brings back what was in hand."""
+        with self._blaming(self.tr("This mask cannot be opened")):
+            mask = self.mask_of(version)
+            self._edit(lambda editor: editor.replace(mask, "version"))
+
+    def changed_by_round(self) -> frozenset[int]:
+        """The images whose state or mask the last published model changed."""
+        champion = None if self._project is None else self._project.champion()
+        if self._project is None or champion is None:
+            return frozenset()
+        return frozenset(self.columns.redrawn(champion.version).tolist()) | self._project.moved_by_round().keys()
+
+    def judged(self) -> list[Judged]:
+        """The labels that can be compared with a prediction, the worst predicted first."""
+        return [] if self._project is None else judged(self._project)
+
+    def request_tile(self, item: Judged) -> None:
+        """``tile_ready`` follows."""
+        if self._project is not None:
+            self._tiles.request(self._project, item)
+
     # Decisions
 
     def commit(self) -> None:
         """Make the mask of this image final and show the first one of the queue."""
         if self._desk.editor is None:
             return
-        image_id, following = self.current, self._first_but(self.current)
+        image_id = self.current
         try:
             self._desk.commit()
         except LabelerError as error:
@@ -123,7 +163,7 @@ class Session(Bench):
             return
         self.committed.emit(image_id)
         self._rounds.note_label()
-        self._go_on(image_id, following)
+        self._go_on(image_id)
 
     def skip(self) -> None:
         """Put this image behind the others of the queue and show the first of them."""
@@ -136,14 +176,15 @@ class Session(Bench):
     def _decide(self, act: Callable[[Loop, int], None]) -> None:
         if self._loop is None or self.current < 0:
             return
-        image_id, following = self.current, self._first_but(self.current)
+        image_id = self.current
         with self._blaming(self.tr("Not saved")):
             act(self._loop, image_id)
-            self._go_on(image_id, following)
+            self._go_on(image_id)
 
-    def _go_on(self, image_id: int, following: int) -> None:
+    def _go_on(self, image_id: int) -> None:
         self._rows.note({image_id})
-        self._rows.tell()
+        self._rows.tell()  # the decision is in the columns before they are asked what comes next
+        following = self._first_but(image_id)
         if following >= 0:
             self.show_image(following)
         else:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from PySide6.QtCore import QCoreApplication
 
-from labeler.records import Counts, ImageRecord, ImageState
+from labeler.records import Counts, ImageRecord, ImageState, LabelOrigin
+from labeler.review import Kind, MaskVersion
 
 
 def tr(text: str) -> str:
@@ -157,7 +159,7 @@ def why_here(record: ImageRecord, threshold: float) -> str:
         return record.reason or tr("You left it out.")
     if state is ImageState.LABELLED:
         kept = tr("It trains the model.") if record.split != "holdout" else tr("It judges the model, never trains it.")
-        how = tr("Your mask: {}.").format(tr(str(record.origin))) if record.origin else tr("Your mask.")
+        how = tr("Your mask: {}.").format(origin_name(record.origin)) if record.origin else tr("Your mask.")
         return f"{how} {kept}"
     if record.confidence is None:
         return tr("No prediction yet: paint the mask, then accept.")
@@ -173,3 +175,48 @@ def gate_text(accepts: int, predicted: int) -> str:
     if predicted == 0:
         return tr("No predictions yet")
     return tr("Accepts {:,} of {:,} ({})").format(accepts, predicted, percent(accepts / predicted))
+
+
+def origin_name(origin: LabelOrigin) -> str:
+    """How a label became final, in words."""
+    return {
+        LabelOrigin.LOOKED: tr("accepted after a look"),
+        LabelOrigin.CORRECTED: tr("corrected"),
+        LabelOrigin.IMPORTED: tr("imported"),
+    }[origin]
+
+
+def version_name(version: MaskVersion) -> str:
+    """One mask of an image, in a word or two."""
+    number = version.number
+    return {
+        Kind.NOTHING: tr("Image only"),
+        Kind.IN_HAND: tr("Mask in hand"),
+        Kind.PREDICTION: tr("Prediction of v{}").format(number),
+        Kind.BEFORE: tr("Before: v{}").format(number),
+        Kind.REVISION: tr("Label {}").format(number),
+    }[version.kind]
+
+
+def version_story(version: MaskVersion) -> str:
+    """When and how a mask came about, as far as that is known."""
+    parts = [] if version.origin is None else [origin_name(version.origin)]
+    if version.iou is not None:
+        parts.append(tr("IoU {:.2f} with the prediction").format(version.iou))
+    if version.created:
+        parts.append(local_time(version.created))
+    return " · ".join(parts)
+
+
+def local_time(created: str) -> str:
+    """The time of a row (ISO 8601, UTC) on the clock of the person."""
+    return datetime.fromisoformat(created).astimezone().strftime("%Y-%m-%d %H:%M")
+
+
+def time_left(seconds: float) -> str:
+    """How long something will take, no more exactly than is known."""
+    if seconds < 60:
+        return tr("{:.0f} s left").format(max(1.0, seconds))
+    if seconds < 3600:
+        return tr("{:.0f} min left").format(seconds / 60)
+    return tr("{:.1f} h left").format(seconds / 3600)

@@ -11,6 +11,7 @@ from PySide6.QtGui import QAction
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QScrollArea, QSplitter, QTabWidget, QVBoxLayout, QWidget
 
 from labeler.records import Image, ImageState
+from labeler.review import Kind
 from labeler.settings import Preferences
 from labeler.ui.actions import held_key
 from labeler.ui.canvas import Canvas
@@ -22,6 +23,7 @@ from labeler.ui.layers import Overlay
 from labeler.ui.notices import Banner, Toast
 from labeler.ui.panels import DecisionBar, OptionsBar, ToolColumn
 from labeler.ui.plots import ProgressPanel, TrainingPanel
+from labeler.ui.stage import Stage
 from labeler.ui.theme import M, S, follow, theme
 from labeler.ui.tools import Tool
 from labeler.ui.wording import Figures, cold_start, next_step
@@ -44,6 +46,7 @@ class Workspace(QWidget):
         self._actions = actions
         self._style: Overlay = "fill"  # what the mask goes back to from "off"
         self.canvas = Canvas()
+        self.stage = Stage(session, self.canvas)
         self.gallery = GalleryPanel(session)
         self.gate = GatePanel()
         self.tools = ToolColumn(actions)
@@ -108,8 +111,8 @@ class Workspace(QWidget):
         notice.addWidget(self.guide)
         notice.addWidget(self.banner)
         self.guide.setProperty("role", "strong")
-        for part in (self.options, rule(), self.notice, self.canvas, rule(), self.decisions):
-            column.addWidget(part, 1 if part is self.canvas else 0)
+        for part in (self.options, rule(), self.notice, self.stage, rule(), self.decisions):
+            column.addWidget(part, 1 if part is self.stage else 0)
         layout = QHBoxLayout(centre)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(0)
@@ -151,7 +154,7 @@ class Workspace(QWidget):
         session.image_loaded.connect(self._show_image)
         session.current_changed.connect(self._change_image)
         session.mask_changed.connect(self.canvas.refresh)
-        session.prediction_changed.connect(lambda _: self.canvas.show_prediction(session.prediction()))
+        session.prediction_changed.connect(self._take_prediction)
         session.images_changed.connect(self._note_changes)
         session.message.connect(self.toast.say)
         session.failed.connect(self.report)
@@ -159,6 +162,8 @@ class Workspace(QWidget):
         session.round_progressed.connect(self.training.advance)
         session.round_ended.connect(self._end_round)
         session.closed.connect(self._leave_project)
+        session.committed.connect(lambda _: self.stage.note_label())
+        self.stage.turned.connect(lambda name: self.options.setVisible(name == "canvas"))
 
     def _ask(self) -> None:
         session = self._session
@@ -169,6 +174,8 @@ class Workspace(QWidget):
         self.options.overlay_requested.connect(lambda style: self.set_overlay(style))
         self.options.opacity_requested.connect(lambda opacity: self.set_opacity(opacity))
         self.inspector.class_requested.connect(self.choose_class)
+        self.inspector.history.taken.connect(session.take)
+        self.inspector.history.compared.connect(self.stage.compare_with)
         self.tools.held.connect(lambda _name, held: setattr(self.canvas, "comparing", held))
         self.gate.threshold_requested.connect(session.set_threshold)
         self.gate.undo_requested.connect(session.undo_threshold)
@@ -193,23 +200,48 @@ class Workspace(QWidget):
         self.inspector.show_classes(() if project is None else project.settings.classes)
         self.choose_class(1)
 
+    def show_changed(self) -> None:
+        """List what the last published model changed."""
+        if self._session.changed_by_round():
+            self.gallery.show_changed()
+        else:
+            self.toast.say(self.tr("The last model has changed no image."))
+
+    def _offer_filters(self) -> None:
+        project = self._session.project
+        if project is not None:
+            versions = [version.version for version in project.versions()]
+            self.gallery.offer(versions=versions, classes=project.settings.classes)
+
     def _leave_project(self) -> None:
+        self.stage.leave_project()
         self.canvas.clear()
         self.inspector.clear()
 
     def _change_image(self, image_id: int) -> None:
         if image_id < 0:
             self.canvas.clear()
+            self.stage.show_image(None)
             self.inspector.clear()
             return
         self._inspect(image_id)
 
     def _show_image(self, image_id: int, image: Image, editor: MaskEditor) -> None:
         self.canvas.show_image(image, editor, self._session.prediction())
+        self.stage.show_image(image)
         self._inspect(image_id)
+        self._show_history()
+
+    def _show_history(self) -> None:
+        kept = (Kind.REVISION, Kind.PREDICTION, Kind.BEFORE)
+        self.inspector.history.show_versions([each for each in self._session.versions() if each.kind in kept])
 
     def _inspect(self, image_id: int) -> None:
         self.inspector.show_record(self._session.record(image_id), self._threshold)
+
+    def _take_prediction(self, _image_id: int) -> None:
+        self.canvas.show_prediction(self._session.prediction())
+        self._show_history()
 
     def _note_changes(self, changed: set[int] | None) -> None:
         current = self._session.current
@@ -224,6 +256,7 @@ class Workspace(QWidget):
         columns = self._session.columns
         confidences = columns.column("confidence")[columns.are(*_UNDECIDED)]
         self.gate.show_confidences(confidences[~np.isnan(confidences)].astype(float))
+        self._offer_filters()
         self._plot()
 
     def _plot(self) -> None:

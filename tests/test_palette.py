@@ -38,7 +38,9 @@ def palette(qtbot: QtBot) -> CommandPalette:
     ran: list[str] = []
     made = CommandPalette(commands(ran), over)
     made.ran = ran  # type: ignore[attr-defined]
-    made.open()
+    with qtbot.waitActive(made):
+        made.show()
+        made.activateWindow()
     return made
 
 

@@ -131,7 +131,9 @@ class Doors(QMainWindow):
         """Every command that is possible now, by a few letters of its name."""
         from labeler.ui.palette import CommandPalette
 
-        self._open(CommandPalette(self._commands(), self))
+        palette = CommandPalette(self._commands(), self)
+        palette.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        palette.show()  # not modal: a click beside it puts it away
 
     def _commands(self) -> list[Command]:
         from labeler.ui.palette import Command

@@ -95,7 +95,7 @@ class CommandPalette(QDialog):
     """A field and what matches it; Return runs the first, the arrows choose another."""
 
     def __init__(self, commands: Sequence[Command], parent: QWidget) -> None:
-        super().__init__(parent, Qt.WindowType.Popup)
+        super().__init__(parent, Qt.WindowType.Dialog | Qt.WindowType.FramelessWindowHint)
         self._over = parent
         self.setWindowTitle(self.tr("Find a command"))
         self.setAccessibleName(self.windowTitle())
@@ -160,6 +160,12 @@ class CommandPalette(QDialog):
         super().accept()
         if command is not None:
             command.run()
+
+    def changeEvent(self, event: QEvent) -> None:
+        """A click elsewhere puts it away."""
+        super().changeEvent(event)
+        if event.type() is QEvent.Type.ActivationChange and self.isVisible() and not self.isActiveWindow():
+            self.reject()
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
         if event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter):

@@ -133,7 +133,7 @@ class FakeSession(QObject):
         {"open_project", "open_images", "open_sample", "close_project", "survey", "save_now", "export", "stop_export"}
         | {"show_image", "show_next", "show_previous", "commit", "skip", "exclude", "restore", "save_settings"}
         | {"set_threshold", "undo_threshold", "undo", "redo", "fill_holes", "remove_specks", "invert", "revert"}
-        | {"keep_patch", "start_round", "pause_round", "stop_round", "rollback", "take", "request_tile"}
+        | {"keep_patch", "start_round", "pause_round", "stop_round", "rollback", "take", "mask_of", "request_tile"}
     )
 
     def __init__(self, folder: Path, records: list[ImageRecord] = []) -> None:  # noqa: B006 - never changed

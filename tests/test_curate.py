@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Generator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +13,7 @@ from unittest.mock import ANY
 import numpy as np
 import pytest
 import torch
+from PIL import Image as PILImage
 from typer.testing import CliRunner
 
 from labeler.cli import app
@@ -22,17 +24,21 @@ from labeler.project import Project
 from labeler.records import Progress
 from labeler.ships import ShipsConfig
 from labeler.stream.sources import Ships
+from labeler.studies.charts import ticks
 from labeler.studies.curate.agreement import Bar, measure
 from labeler.studies.curate.article import BATCH, FIRST, FIRST_BATCH, MOST_EPOCHS, SHARE, ArticleTrainer, ArticleWalk
 from labeler.studies.curate.experiment import Experiment, RunEnded, RunStarted, figures_of
 from labeler.studies.curate.pairs import FilePairs, PairsOracle, ShipsPairs, take_in, write_ships
 from labeler.studies.curate.plan import Plan, Run, runs_of
+from labeler.studies.curate.pruning import Jury, Trials, eliminated, influences, prune
+from labeler.studies.curate.report import write_report
 from labeler.studies.samples import write_pairs
 from labeler.studies.walking import Budget, SimulatedRound
 
 SMALL = ShipsConfig(size=32, margin=10, radii=(5.0, 8.0), sides=(4.0, 8.0))
 QUICK = {"base_width": 4, "patch": 32, "batch": 4, "shift": 2, "steps": 10, "first_steps": 20, "device": "cpu"}
 PLAN = Plan(bar=Bar("iou", 0.3), changes={**QUICK, "first_labels": 4, "invert": True}, article_width=2)
+BRIEF = replace(PLAN, changes={**PLAN.changes, "base_width": 2, "first_steps": 3})  # where nothing need be learnt
 
 
 def _pairs(folder: Path, count: int = 20) -> ShipsPairs:
@@ -124,7 +130,7 @@ def test_stream_in_chunks_is_taken_up_in_its_shuffled_order(tmp_path: Path) -> N
 
 
 def test_folds_have_disjoint_cores(tmp_path: Path) -> None:
-    plan = replace(PLAN, folds=3)
+    plan = replace(BRIEF, folds=3)
     results, told = _finish(_experiment(tmp_path, plan).results(["random-4"], [0]))
     cores = [{label["index"] for label in result["history"]} for result in results]
     assert [len(core) for core in cores] == [4, 4, 4]
@@ -133,7 +139,9 @@ def test_folds_have_disjoint_cores(tmp_path: Path) -> None:
 
 
 def test_random_arms_are_nested_and_all_takes_every_label(tmp_path: Path) -> None:
-    few, more, everything = _finish(_experiment(tmp_path, count=8).results(["random-3", "random-5", "all"], [0]))[0]
+    few, more, everything = _finish(
+        _experiment(tmp_path, BRIEF, count=8).results(["random-3", "random-5", "all"], [0])
+    )[0]
     chosen = [[label["index"] for label in result["history"]] for result in (few, more, everything)]
     assert chosen[1][:3] == chosen[0]
     assert sorted(chosen[2]) == list(range(8))
@@ -141,8 +149,8 @@ def test_random_arms_are_nested_and_all_takes_every_label(tmp_path: Path) -> Non
 
 
 def test_other_options_in_the_same_folder_are_refused(tmp_path: Path) -> None:
-    _finish(_experiment(tmp_path).results(["random-3"], [0]))
-    other = replace(PLAN, bar=Bar("stepped", 0.3))
+    _finish(_experiment(tmp_path, BRIEF).results(["random-3"], [0]))
+    other = replace(BRIEF, bar=Bar("stepped", 0.3))
     with pytest.raises(StorageError, match="other options"):
         _finish(_experiment(tmp_path, other).results(["random-3"], [0]))
 
@@ -236,6 +244,67 @@ def test_folder_pairs_need_masks_of_the_same_names(tmp_path: Path) -> None:
         _finish(take_up(project, [source]))
         with pytest.raises(MaskError, match="none of the pairs"):
             PairsOracle(pairs).mask(project.image(2))
+
+
+class _Known(Trials):
+    """Subsets score by how many of the pairs 3 and 5 they hold; each question is noted."""
+
+    def judged(self, subset: Sequence[int]) -> Generator[Progress, None, list[float]]:
+        yield Progress("judging", 0, 0)
+        return [0.5 + 0.2 * len({3, 5} & set(subset)) + 0.001 * at for at in range(8)]
+
+
+def test_pruning_keeps_exactly_the_pairs_without_which_nets_are_worse(tmp_path: Path) -> None:
+    pairs = _pairs(tmp_path, 2)
+    trials = _Known(pairs, Jury(pairs, np.arange(1), np.arange(1)), PLAN.settings(0), tmp_path)
+    core, steps = _finish(eliminated(trials, range(9), np.random.default_rng(0)))
+    assert core == [3, 5]
+    assert all(step.is_kept_out == (step.difference == 0) for step in steps)
+    influence, _ = _finish(influences(trials, [3, 4, 5]))
+    assert [pair["is_essential"] for pair in influence] == [True, False, True]
+    assert [round(pair["worth"], 6) for pair in influence] == [0.2, 0.0, 0.2]
+
+
+def test_pruned_report_stands_beside_random_subsets_and_nothing_is_trained_twice(tmp_path: Path) -> None:
+    experiment = _experiment(tmp_path, BRIEF)
+    (result,), _ = _finish(experiment.results(["random-2"], [0]))
+    run = Run("random-2", 0, 0)
+    outcome, _ = _finish(prune(experiment, run, result["history"], judges=3))
+    assert [row["subset"] for row in outcome["rows"]] == [
+        "whole core",
+        "pruned core",
+        *(f"random {n}" for n in (1, 2, 3)),
+    ]
+    assert {row["labels"] for row in outcome["rows"][1:]} == {len(outcome["core"])}
+    assert set(outcome["core"]) <= set(outcome["whole"])
+    model = run.folder(tmp_path) / "pruned" / "model.safetensors"
+    stamp = model.stat().st_mtime_ns
+    assert _finish(prune(experiment, run, result["history"], judges=3))[0] == outcome
+    assert model.stat().st_mtime_ns == stamp
+    told = write_report(experiment, [result], pruned=[outcome])
+    assert told["pruned"] == [outcome]
+    assert "essential" in (tmp_path / "report.md").read_text("utf-8")
+
+
+def test_every_picture_of_a_report_is_there_and_can_be_opened(tmp_path: Path) -> None:
+    experiment = _experiment(tmp_path, BRIEF, count=8)
+    results, _ = _finish(experiment.results(["random-2", "random-4"], [0]))
+    write_report(experiment, results)
+    names = re.findall(r"!\[[^]]*\]\(([^)]+)\)", (tmp_path / "report.md").read_text("utf-8"))
+    assert len(names) == 6
+    for name in names:
+        with PILImage.open(tmp_path / name) as picture:
+            assert len(picture.convert("RGB").getcolors(1 << 20) or ()) > 5
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "wanted"), [(0, 10_000, 2000), (0.55, 1.0, 0.1), (0, 1, 0.2), (0, 7, 2), (0.98, 0.99, 0.002)]
+)
+def test_ticks_are_round_and_within_the_axis(low: float, high: float, wanted: float) -> None:
+    found = ticks(low, high)
+    assert np.allclose(np.diff(found), wanted)
+    assert low <= found[0] + 1e-9
+    assert found[-1] <= high + 1e-9
 
 
 def test_command_leaves_a_report_and_lines_of_json(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import typer
 from labeler.cli.console import emit, follow, say, table
 
 if TYPE_CHECKING:
+    from labeler.studies.curate.experiment import Experiment
     from labeler.studies.curate.pairs import Pairs
     from labeler.studies.curate.plan import Plan
 
@@ -45,6 +46,7 @@ Change = Annotated[
 Width = Annotated[int, typer.Option(min=1, max=64, help="Base width of the article's net.")]
 Precision = Annotated[float, typer.Option(min=0, max=1, help="The article's precision.")]
 Fresh = Annotated[int | None, typer.Option(min=0, help="Fresh ships to measure on.", show_default="as many")]
+Prune = Annotated[bool, typer.Option("--prune", help="Ask of every label of the first run whether it is essential.")]
 Json = Annotated[bool, typer.Option("--json", help="JSON on stdout, for scripts.")]
 
 
@@ -67,6 +69,7 @@ def curate(
     width: Width = 16,
     precision: Precision = 0.85,
     fresh: Fresh = None,
+    prune: Prune = False,
     as_json: Json = False,
 ) -> None:
     """Repeat the article's experiment: how few labels a stream needs, ours beside honest baselines.
@@ -98,7 +101,8 @@ def curate(
     pairs = follow(take_in(name, reference, out / "stream"), "stream")
     experiment = Experiment(name, pairs, _fresh(pairs, fresh), plan, out)
     results = follow(experiment.results(arm, seed), "curate", each=_teller(as_json))
-    told = write_report(experiment, results)
+    pruned = [_pruned(experiment, results, _teller(as_json))] if prune else []
+    told = write_report(experiment, results, pruned=pruned)
     if as_json:
         emit({"event": "report", "report": str(out / REPORT), "arms": told["arms"]})
         return
@@ -140,6 +144,16 @@ def _fresh(pairs: Pairs, count: int | None) -> Pairs | None:
     return pairs.fresh(wanted) if wanted else None
 
 
+def _pruned(experiment: Experiment, results: list[dict[str, Any]], tell: Any) -> dict[str, Any]:
+    """The first run of ours, else the first of all."""
+    from labeler.studies.curate.figures import run_of
+    from labeler.studies.curate.pruning import prune
+
+    chosen = next((result for result in results if result["arm"] == "ours"), results[0])
+    outcome: dict[str, Any] = follow(prune(experiment, run_of(chosen), chosen["history"]), "prune", each=tell)
+    return outcome
+
+
 def _teller(as_json: bool) -> Any:
     """What to do with each thing that a run tells: a line for a person, or one of JSON."""
 
@@ -158,6 +172,7 @@ def _told(item: Any) -> tuple[str, dict[str, Any], str]:
     from labeler.studies.curate.article import ArticleRound
     from labeler.studies.curate.experiment import RunEnded, RunStarted
     from labeler.studies.curate.ours import SweepPass
+    from labeler.studies.curate.pruning import PruneStep
 
     if isinstance(item, RunStarted):
         name = item.run.name
@@ -170,16 +185,21 @@ def _told(item: Any) -> tuple[str, dict[str, Any], str]:
         return "result", {"run": item.run.name, **item.result}, _ended_line(item.run.name, item.result)
     if isinstance(item, SweepPass):
         plain = item.agreement.plain
-        line = f"  pass {item.number}: {item.labels} labels, min IoU {plain.min():.4f}, {item.asked} more are labelled"
+        low = f"min plain IoU {plain.min():.4f}"
+        line = f"  pass {item.number}: {item.labels} labels, {low}, {item.asked} more are labelled"
         figures = {"min_iou": float(plain.min()), "mean_iou": float(plain.mean())}
         return "pass", {"pass": item.number, "labels": item.labels, "asked": item.asked, **figures}, line
+    if isinstance(item, PruneStep):
+        verdict = "can be left out" if item.is_kept_out else "is needed"
+        line = f"  {item.phase}: {item.without} of {item.core} {verdict}, mean plain IoU {item.difference:+.5f} without"
+        return "prune", asdict(item), line
     if isinstance(item, ArticleRound):
         line = (
             f"  round {item.number}: {item.position} streamed, core {item.core} (+{item.added}), {item.epochs} epochs "
             f"to a running stepped IoU of {item.running:.4f}, {item.seconds:.1f} s"
         )
         return "round", asdict(item), line
-    iou = "no holdout yet" if item.holdout_iou is None else f"holdout IoU {item.holdout_iou:.4f}"
+    iou = "no holdout yet" if item.holdout_iou is None else f"holdout plain IoU {item.holdout_iou:.4f}"
     line = (
         f"  round {item.number}: core {item.core}, holdout {item.holdout}, {iou}, accepted {item.accepted}, "
         f"queued {item.queued}, trained {item.training_seconds:.1f} s, predicted {item.prediction_seconds:.1f} s"
@@ -190,14 +210,23 @@ def _told(item: Any) -> tuple[str, dict[str, Any], str]:
 def _ended_line(name: str, result: dict[str, Any]) -> str:
     stream = result["stream"]
     return (
-        f"{name}: {result['labels']} labels, {stream['below']} of {stream['images']} below, mean IoU "
+        f"{name}: {result['labels']} labels, {stream['below']} of {stream['images']} below, mean plain IoU "
         f"{stream['iou']['mean']:.4f}, mean stepped IoU {stream['stepped']['mean']:.4f}, "
         f"{result['seconds']['all'] / 60:.1f} min"
     )
 
 
 def _say_arms(told: dict[str, Any], plan: Plan) -> None:
-    columns = ("arm", "runs", "labels", "minutes", f"below {plan.bar.name}", "min IoU", "mean IoU", "mean stepped IoU")
+    columns = (
+        "arm",
+        "runs",
+        "labels",
+        "minutes",
+        f"below {plan.bar.name}",
+        "min plain IoU",
+        "mean",
+        "mean stepped IoU",
+    )
     for place in ("stream", "fresh"):
         rows = []
         for row in told["arms"]:

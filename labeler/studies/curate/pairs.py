@@ -64,9 +64,9 @@ class ShipsPairs:
     def _drawn(self, index: int) -> tuple[NDArray[np.float32], Mask]:
         return ships.pair(np.random.default_rng((self.source.seed, index)), self.source.config)
 
-    def fresh(self, count: int) -> ShipsPairs:
+    def fresh(self, count: int, *, offset: int = FRESH_SEED) -> ShipsPairs:
         """As many that no run has streamed; they are never written."""
-        return ShipsPairs(replace(self.source, seed=self.source.seed + FRESH_SEED, count=count), self.folder)
+        return ShipsPairs(replace(self.source, seed=self.source.seed + offset, count=count), self.folder)
 
 
 @dataclass(frozen=True, slots=True)

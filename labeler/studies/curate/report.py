@@ -12,6 +12,7 @@ import numpy as np
 from labeler.files import write_atomically
 from labeler.studies.curate.agreement import METRICS
 from labeler.studies.curate.experiment import Experiment
+from labeler.studies.curate.figures import draw_all
 from labeler.studies.report import markdown_table
 
 REPORT, FIGURES = "report.md", "report.json"
@@ -30,8 +31,9 @@ def write_report(experiment: Experiment, results: Sequence[Result], *, pruned: S
         "runs": list(results),
         "pruned": list(pruned),
     }
+    pictures = draw_all(experiment, results)
     write_atomically(experiment.out / FIGURES, json.dumps(told, indent=1).encode())
-    write_atomically(experiment.out / REPORT, _text(experiment, results, told).encode())
+    write_atomically(experiment.out / REPORT, _text(experiment, results, told, pictures).encode())
     return told
 
 
@@ -73,7 +75,9 @@ def _place_row(measured: Sequence[Result]) -> Result:
     return row
 
 
-def _text(experiment: Experiment, results: Sequence[Result], told: dict[str, Any]) -> str:
+def _text(
+    experiment: Experiment, results: Sequence[Result], told: dict[str, Any], pictures: Sequence[tuple[str, str]]
+) -> str:
     bar = experiment.plan.bar
     fresh = "" if told["fresh"] is None else f", and {told['fresh']} fresh ones that no run has streamed"
     parts = (
@@ -86,9 +90,12 @@ def _text(experiment: Experiment, results: Sequence[Result], told: dict[str, Any
         "Labels are all that were asked for: core, holdout and those of the sweep. With several runs: means, but the "
         "smallest IoU and the most below of all runs. Minutes are of labelling, training and predicting, without the "
         "measuring of fresh images.",
+        "## Pictures",
+        *(f"{text[0].upper()}{text[1:]}:\n\n![{text}]({name})" for name, text in pictures),
         "## Runs",
         _runs_table(results),
         *_passes(results, bar.name),
+        *_pruning(told["pruned"]),
         *_rounds(results),
     )
     return "\n\n".join(parts) + "\n"
@@ -159,3 +166,31 @@ def _rounds(results: Sequence[Result]) -> list[str]:
         for number, item in enumerate(run["rounds"], 1)
     ]
     return ["## Rounds", markdown_table(("run", "round", "core", "steps", "epochs", "seconds", "published"), rows)]
+
+
+def _pruning(pruned: Sequence[Result]) -> list[str]:
+    return [part for outcome in pruned for part in _pruned(outcome)]
+
+
+def _pruned(outcome: Result) -> list[str]:
+    whole, core, influence = outcome["whole"], outcome["core"], outcome["influence"]
+    essential = sum(pair["is_essential"] for pair in influence)
+    columns = ("subset", "labels", "mean plain IoU", "between two trainings", "min plain IoU", "share below")
+    rows = [
+        [row["subset"], row["labels"], *(f"{row[name]:.4f}" for name in ("mean", "spread", "min", "below"))]
+        for row in outcome["rows"]
+    ]
+    worth = [
+        [f"#{pair['index']}", f"{pair['worth']:+.5f}", f"{pair['error']:.5f}", pair["is_essential"]]
+        for pair in sorted(influence, key=lambda pair: -pair["worth"])
+    ]
+    return [
+        f"## Is every label of {outcome['run']} essential?",
+        f"{len(core)} of {len(whole)} labels are left when blocks of a tenth are left out as long as nets trained from "
+        "nothing without them are not worse: by more than one standard error of the paired plain IoU of "
+        f"{outcome['judges']} judging images, two trainings each. {essential} of the {len(core)} are essential each by "
+        f"itself. Measured on {outcome['others']} other images, beside random subsets of equal size:",
+        markdown_table(columns, rows),
+        "Leave-one-out influence: mean plain IoU of the judges with the pair minus without it.",
+        markdown_table(("pair", "worth", "standard error", "essential"), worth),
+    ]

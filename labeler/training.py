@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from labeler import checkpoint
 from labeler.checkpoint import Checkpoint
 from labeler.dataset import Batches, Core, Pair, Sample, read_pair
-from labeler.device import autocast_dtype, choose_device, is_out_of_memory, release_memory
+from labeler.device import autocast_dtype, choose_device, is_out_of_memory, keep_freed_memory, release_memory
 from labeler.errors import CheckpointError, ImageError, MaskError, TrainingError
 from labeler.inference import Predictor
 from labeler.losses import segmentation_loss
@@ -221,6 +221,8 @@ class Trainer:
         self.core, self.fit, self.total = core, fit, steps
         self.device = choose_device(settings.device)
         self.dtype = autocast_dtype(self.device)
+        if self.device.type == "cpu":
+            keep_freed_memory()
         self.network = _placed(fit.network, self.device).train()
         self.average = _placed(fit.average, self.device)
         self.average.load_state_dict(self.network.state_dict())

@@ -85,6 +85,17 @@ def test_folded_network_gives_its_innermost_features_too() -> None:
     assert torch.allclose(features, innermost[0].mean((2, 3)), rtol=1e-3, atol=1e-4)
 
 
+@pytest.mark.parametrize("width", [8, 9])
+def test_folded_network_computes_the_same_with_and_without_pixel_pairs(width: int) -> None:
+    """A convolution to at most 8 channels computes two pixels at once."""
+    network = _lived_in(NetworkConfig(base_width=width))
+    x = torch.rand(2, 3, 32, 48)
+    with torch.inference_mode():
+        expected = network(x)
+    folded = FoldedUNet(network, device=CPU, dtype=torch.float32)(x)
+    assert torch.allclose(folded, expected, atol=1e-4 * float(expected.abs().max()) + 1e-5)
+
+
 def test_folded_network_in_bfloat16_stays_close() -> None:
     network = _lived_in(NetworkConfig(base_width=4))
     x = torch.rand(2, 3, 64, 64)

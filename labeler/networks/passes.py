@@ -32,12 +32,18 @@ class Statistics:
     eps: float
 
 
+def halved(x: Tensor) -> Tensor:
+    """2x2 max pooling without its index."""
+    rows = torch.maximum(x[:, :, ::2], x[:, :, 1::2])
+    return torch.maximum(rows[..., ::2], rows[..., 1::2])
+
+
 def conv(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     """3x3 convolution, padding 1."""
     if not _pairs(x, weight.shape[0]):
         return functional.conv2d(x, weight, bias, padding=1)
     bias = None if bias is None else bias.repeat(2)
-    return _parted(functional.conv2d(x, _doubled(weight), bias, stride=(1, 2), padding=1))
+    return parted(functional.conv2d(x, doubled(weight), bias, stride=(1, 2), padding=1))
 
 
 def conv_input_grad(grad: Tensor, weight: Tensor) -> Tensor:
@@ -55,7 +61,7 @@ def conv_weight_grad(grad: Tensor, x: Tensor, weight: Tensor) -> tuple[Tensor, T
         )
         return found[1], found[2]
     _, double, bias = torch.ops.aten.convolution_backward(
-        _paired(grad), x, _doubled(weight), [2 * width], [1, 2], [1, 1], [1, 1], False, [0, 0], 1, (False, True, True)
+        paired(grad), x, doubled(weight), [2 * width], [1, 2], [1, 1], [1, 1], False, [0, 0], 1, (False, True, True)
     )
     return double[:width, ..., :3] + double[width:, ..., 1:], bias[:width] + bias[width:]
 
@@ -123,18 +129,19 @@ def _pairs(x: Tensor, width: int) -> bool:
     return width <= NARROW and x.shape[3] % 2 == 0
 
 
-def _doubled(weight: Tensor) -> Tensor:
+def doubled(weight: Tensor) -> Tensor:
     """(O, I, 3, 3) -> (2 O, I, 3, 4): the kernel of the left pixel, then that of the right one."""
     pair = torch.stack([functional.pad(weight, (0, 1)), functional.pad(weight, (1, 0))])
     return pair.flatten(0, 1).contiguous(memory_format=torch.channels_last)
 
 
-def _parted(pairs: Tensor) -> Tensor:
+def parted(pairs: Tensor) -> Tensor:
     """(N, 2 C, H, W / 2) -> (N, C, H, W) on the same memory."""
     count, width, height, length = pairs.shape
     return pairs.permute(0, 2, 3, 1).view(count, height, 2 * length, width // 2).permute(0, 3, 1, 2)
 
 
-def _paired(x: Tensor) -> Tensor:
+def paired(x: Tensor) -> Tensor:
+    """(N, C, H, W) -> (N, 2 C, H, W / 2) on the same memory."""
     count, width, height, length = x.shape
     return x.permute(0, 2, 3, 1).view(count, height, length // 2, 2 * width).permute(0, 3, 1, 2)

@@ -35,6 +35,8 @@ from labeler.records import (
 from labeler.training import RoundResult, TrainingJob
 
 NEVER = math.inf  # a threshold that no confidence reaches
+LEAST_CORE = 0.6  # of ``first_labels``: a smaller core is not worth a long round
+CORE_OF_ITS_OWN = 4  # the same where a model was adopted
 FEW_PAIRS = 5  # below this many holdout pairs their spread says nothing
 ASSUMED_SPREAD = 0.05  # standard deviation of a paired IoU difference where it cannot be estimated
 
@@ -211,9 +213,21 @@ class Loop:
         wanted = max(settings.retrain_labels, math.ceil(settings.retrain_share * counts.core))
         return max(0, wanted - self.new_labels)
 
+    def long_round_due(self) -> bool:
+        """True where the core has doubled since the last long round: what was learnt in haste is learnt anew."""
+        settings, versions = self.project.settings, self.project.versions()
+        if self.project.champion() is None or settings.long_steps == 0:
+            return False
+        known = max((version.core_count for version in versions if version.metrics.get("long")), default=0)
+        # A round from nothing throws away what an adopted model brought: not before the core is large enough.
+        least = CORE_OF_ITS_OWN if any("adopted" in version.metrics for version in versions) else LEAST_CORE
+        return self.project.counts().core >= max(2 * known, least * settings.first_labels)
+
     def round_due(self) -> bool:
-        """True where enough is new, or the queue is empty and something is."""
+        """True where enough is new, or the queue is empty and something is, or the core has doubled."""
         counts = self.project.counts()
+        if self.long_round_due():
+            return True
         if counts.core == 0 or self.new_labels == 0:
             return False
         if self.labels_until_round == 0:
@@ -227,10 +241,14 @@ class Loop:
         return ""
 
     def freeze_round(self, *, from_scratch: bool = False) -> TrainingJob:
-        """All that the next round needs, as it is now. TrainingError where there is no core."""
+        """All that the next round needs, as it is now. TrainingError where there is no core.
+
+        A long round, and every one with ``from_scratch``, starts from nothing.
+        """
         reason = self.why_no_round()
         if reason:
             raise TrainingError(reason)
+        long = self.long_round_due()
         core, holdout = self.project.labels(split=Split.CORE), self.project.labels(split=Split.HOLDOUT)
         champion, version = self.project.champion(), self.project.next_version()
         mark = self._trained_mark(champion)
@@ -244,8 +262,9 @@ class Loop:
             seed=self.project.settings.seed + version,
             champion=None if champion is None else champion.path,
             champion_sha256=None if champion is None else champion.sha256,
-            from_scratch=from_scratch,
+            from_scratch=from_scratch or long,
             version=version,
+            long=long,
         )
 
     def _sample(self, label: LabelRecord, mark: int) -> Sample:
@@ -266,7 +285,12 @@ class Loop:
             holdout_count=len(result.challenger_ious),
             holdout_iou=ours,
             core_iou=result.core_iou,
-            metrics={"steps": result.steps, "seconds": round(result.seconds, 2), "notes": list(result.notes)},
+            metrics={
+                "steps": result.steps,
+                "seconds": round(result.seconds, 2),
+                "notes": list(result.notes),
+                "long": job.long,
+            },
         )
         self._record_round(job, published=published, result=result, reason="" if published else "worse on the holdout")
         if published:

@@ -55,7 +55,14 @@ class Settings(_Table):
     )
     batch: int = _field(10, "Crops in a training step.", "Training", ge=1, le=512)
     steps: int = _field(100, "Most steps of a round that goes on from the champion.", "Training", ge=1, le=1_000_000)
-    first_steps: int = _field(400, "Most steps of a round that starts from nothing.", "Training", ge=1, le=1_000_000)
+    first_steps: int = _field(400, "Most steps of the first round.", "Training", ge=1, le=1_000_000)
+    long_steps: int = _field(
+        1500,
+        "Most steps of the round from nothing when the core has doubled; 0: no such round.",
+        "Training",
+        ge=0,
+        le=1_000_000,
+    )
     lr: float = _field(2e-3, "Peak learning rate of AdamW.", "Training", gt=0, le=1)
     dihedral: bool = _field(True, "Train on the eight rotations and reflections.", "Training")
     shift: int = _field(16, "Random shift of the crops, in pixels.", "Training", ge=0, le=512)

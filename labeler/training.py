@@ -51,6 +51,13 @@ class TrainingJob:
     champion_sha256: str | None = None
     from_scratch: bool = False
     version: int = 1
+    long: bool = False
+
+    def steps(self, *, warm: bool) -> int:
+        """Most steps of the round; ``warm`` where it goes on from the champion."""
+        if self.long:
+            return self.settings.long_steps
+        return self.settings.steps if warm else self.settings.first_steps
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +171,7 @@ def _fit(job: TrainingJob, core: Core, champion: ResidualUNet | None, sizing: Si
     for _ in range(RETRIES + 1):
         torch.manual_seed(job.seed)
         fit = fit_for(settings.model_copy(update={"batch": batch, "lr": lr}), champion)
-        failure = yield from _attempt(job, core, fit, warm=champion is not None)
+        failure = yield from _attempt(job, core, fit, steps=job.steps(warm=champion is not None))
         if failure is None:
             fit.notes.extend(notes)
             return fit
@@ -184,9 +191,8 @@ def fit_for(settings: Settings, champion: ResidualUNet | None = None) -> Fit:
     return Fit(network, ResidualUNet(network.config), settings.batch, settings.lr)
 
 
-def _attempt(job: TrainingJob, core: Core, fit: Fit, *, warm: bool) -> Generator[Progress, None, str | None]:
+def _attempt(job: TrainingJob, core: Core, fit: Fit, *, steps: int) -> Generator[Progress, None, str | None]:
     """Run the steps; None on success, else a sentence that says what failed."""
-    steps = job.settings.steps if warm else job.settings.first_steps
     try:
         trainer = Trainer(job.settings, job.seed, core, fit, steps=steps)
         for step in range(steps):

@@ -106,7 +106,13 @@ def until(qtbot: QtBot, holds: Callable[[], object]) -> None:
 
 def start(session: Session, qtbot: QtBot, tmp_path: Path, count: int = 6, **settings: object) -> Path:
     """A project over ``count`` images, opened, with the first image on the desk."""
-    values: dict[str, object] = {"first_labels": 3, "holdout_every": 3, "debounce_s": 0, "retrain_labels": 2}
+    values: dict[str, object] = {
+        "long_steps": 0,
+        "first_labels": 3,
+        "holdout_every": 3,
+        "debounce_s": 0,
+        "retrain_labels": 2,
+    }
     folder = make_images(tmp_path / "images", count)
     project = tmp_path / "project"
     Project.create(project, settings=Settings(**(values | settings)), sources=[str(folder)]).close()

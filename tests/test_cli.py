@@ -33,7 +33,15 @@ from labeler.studies.report import figures
 
 ROOT = Path(__file__).parents[1]
 TINY = Settings(
-    base_width=2, patch=32, batch=2, first_labels=3, first_steps=4, steps=2, holdout_every=3, retrain_labels=2
+    base_width=2,
+    patch=32,
+    batch=2,
+    first_labels=3,
+    first_steps=4,
+    steps=2,
+    long_steps=0,
+    holdout_every=3,
+    retrain_labels=2,
 )
 FEW = 8
 

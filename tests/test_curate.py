@@ -36,7 +36,16 @@ from labeler.studies.samples import write_pairs
 from labeler.studies.walking import Budget, SimulatedRound
 
 SMALL = ShipsConfig(size=32, margin=10, radii=(5.0, 8.0), sides=(4.0, 8.0))
-QUICK = {"base_width": 4, "patch": 32, "batch": 4, "shift": 2, "steps": 10, "first_steps": 20, "device": "cpu"}
+QUICK = {
+    "base_width": 4,
+    "patch": 32,
+    "batch": 4,
+    "shift": 2,
+    "steps": 10,
+    "first_steps": 20,
+    "long_steps": 0,
+    "device": "cpu",
+}
 PLAN = Plan(bar=Bar("iou", 0.3), changes={**QUICK, "first_labels": 4, "invert": True}, article_width=2)
 BRIEF = replace(PLAN, changes={**PLAN.changes, "base_width": 2, "first_steps": 3})  # where nothing need be learnt
 

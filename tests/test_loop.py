@@ -32,7 +32,7 @@ def loop(tmp_path: Path) -> Iterator[Loop]:
     folder.mkdir()
     for index, (image, _) in enumerate(ships.pairs(COUNT, seed=1, config=SMALL)):
         (folder / f"{index}.png").write_bytes(images.encode(ships.as_uint8(image)))
-    settings = Settings(first_labels=4, holdout_every=3, base_width=2, device="cpu")
+    settings = Settings(first_labels=4, holdout_every=3, base_width=2, long_steps=0, device="cpu")
     with Project.create(tmp_path / "project", settings=settings) as project:
         project.add(list(scan(parse_source(str(folder)))))
         yield Loop(project)
@@ -49,6 +49,11 @@ def _label(loop: Loop, count: int) -> list[int]:
         loop.commit(image_id, mask)
         done.append(image_id)
     return done
+
+
+def _label_unasked(loop: Loop, count: int) -> None:
+    for record in loop.project.images(state=ImageState.POOL)[:count]:
+        loop.commit(record.image_id, np.ones((record.height, record.width), np.uint8))
 
 
 def _result(job: TrainingJob, ours: float = 0.8, theirs: float | None = None, *, width: int = 2) -> RoundResult:
@@ -320,3 +325,39 @@ def test_status_tells_the_figures_of_the_strip(loop: Loop) -> None:
     assert status.champion == 1
     assert status.holdout_iou == pytest.approx(0.8)
     assert status.new_labels == 0
+
+
+def test_core_that_has_doubled_is_learnt_anew(loop: Loop) -> None:
+    loop.project.save_settings(loop.project.settings.model_copy(update={"long_steps": 50}))
+    _label(loop, 4)
+    assert not loop.long_round_due()
+    _publish(loop)
+    assert loop.round_due()
+    job = loop.freeze_round()
+    assert job.long
+    assert job.from_scratch
+    assert job.steps(warm=False) == 50
+    loop.finish_round(job, _result(job))
+    assert not loop.round_due()
+    _label_unasked(loop, 3)
+    assert not loop.long_round_due()
+    _label_unasked(loop, 2)
+    assert loop.project.counts().core == 6
+    assert loop.long_round_due()
+
+
+def test_long_round_that_failed_is_due_again(loop: Loop) -> None:
+    loop.project.save_settings(loop.project.settings.model_copy(update={"long_steps": 50}))
+    _label(loop, 4)
+    _publish(loop)
+    loop.fail_round(loop.freeze_round(), "stopped")
+    assert loop.long_round_due()
+
+
+def test_adopted_model_is_not_thrown_away_for_a_few_labels(loop: Loop, tmp_path: Path) -> None:
+    loop.project.save_settings(loop.project.settings.model_copy(update={"long_steps": 50}))
+    path = tmp_path / "given.safetensors"
+    checkpoint.save(path, Checkpoint.of(ResidualUNet(NetworkConfig(base_width=2))))
+    loop.adopt_model(path)
+    _label_unasked(loop, 6)
+    assert not loop.long_round_due()

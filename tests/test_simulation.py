@@ -21,7 +21,9 @@ from labeler.studies.simulation import SimulationResult, simulate
 from labeler.studies.walking import SimulatedRound
 
 SMALL = ShipsConfig(size=32, margin=10, radii=(5.0, 8.0), sides=(4.0, 8.0))
-QUICK = Settings(base_width=4, patch=32, batch=4, shift=2, steps=15, first_steps=40, first_labels=4, device="cpu")
+QUICK = Settings(
+    base_width=4, patch=32, batch=4, shift=2, steps=15, first_steps=40, long_steps=0, first_labels=4, device="cpu"
+)
 
 
 def _run(folder: Path, count: int, **budget: float) -> tuple[SimulationResult, list[SimulatedRound], Project]:

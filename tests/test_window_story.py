@@ -47,7 +47,9 @@ def open_folder(window: MainWindow, qtbot: QtBot, tmp_path: Path) -> Workspace:
     folder = make_images(tmp_path / "images", IMAGES)
     Project.create(
         tmp_path / "project",
-        settings=Settings(threshold=0.35, first_labels=3, holdout_every=3, debounce_s=0, retrain_labels=2),
+        settings=Settings(
+            threshold=0.35, first_labels=3, holdout_every=3, debounce_s=0, retrain_labels=2, long_steps=0
+        ),
     ).close()
     window.show_scan(folder)
     dialog = window.findChild(ScanDialog)

@@ -48,11 +48,14 @@ def _distance(found: Tensor, expected: Tensor) -> float:
     return float((found.double() - expected.double()).norm() / (expected.double().norm() + 1e-12))
 
 
-@pytest.mark.parametrize(("width", "momentum"), [(3, 0.1), (8, 0.1), (8, None), (16, 0.1)])
+@pytest.mark.parametrize(
+    ("width", "momentum", "size"),
+    [(3, 0.1, (32, 48)), (8, 0.1, (32, 48)), (8, None, (16, 16)), (16, 0.1, (32, 32))],
+)
 def test_training_pass_agrees_with_the_modules(
-    width: int, momentum: float | None, monkeypatch: pytest.MonkeyPatch
+    width: int, momentum: float | None, size: tuple[int, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    network, x = _network(width, torch.float64, momentum=momentum), torch.randn(2, 3, 32, 48, dtype=torch.float64)
+    network, x = _network(width, torch.float64, momentum=momentum), torch.randn(3, 3, *size, dtype=torch.float64)
     found = _run(network, x)
     monkeypatch.setattr(lean, "suits", lambda x, *, training: False)
     expected = _run(network, x)

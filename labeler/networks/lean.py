@@ -9,9 +9,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.autograd import Function
 from torch.autograd.function import once_differentiable
+from torch.nn import functional
 
 from labeler.networks import passes
 
@@ -33,6 +34,35 @@ def run_stage(stage: Stage, parts: tuple[Tensor, ...]) -> Tensor:
         for block, relu in ((stage.block1, False), (stage.block2, True)):
             x = _Block.apply(x, block, relu, *block.parameters())  # type: ignore[no-untyped-call]
     return x
+
+
+def run_enlarge(layer: nn.ConvTranspose2d, x: Tensor) -> Tensor:
+    """What the transposed 3x3 convolution of stride 2 computes, in the precision of x."""
+    with torch.autocast("cpu", enabled=False):
+        y: Tensor = _Enlarge.apply(layer.weight, layer.bias, x)  # type: ignore[no-untyped-call]
+    return y
+
+
+class _Enlarge(Function):
+    """Transposed 3x3 convolution of stride 2; oneDNN's gradient of its bias takes longer than all the rest."""
+
+    @staticmethod
+    def forward(ctx: Any, weight: Tensor, bias: Tensor, x: Tensor) -> Tensor:
+        weight = weight.to(x.dtype)
+        ctx.save_for_backward(weight, x)
+        return functional.conv_transpose2d(x, weight, bias.to(x.dtype), stride=2, padding=1, output_padding=1)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, ...]:
+        weight, x = ctx.saved_tensors
+        grad = grad.contiguous(memory_format=torch.channels_last)
+        in_x = functional.conv2d(grad, weight, stride=2, padding=1)
+        geometry = ([2, 2], [1, 1], [1, 1], False, [0, 0], 1)
+        in_weight = torch.ops.aten.convolution_backward(
+            x, grad, weight, [weight.shape[0]], *geometry, (False, True, False)
+        )[1]
+        return in_weight, grad.sum(dim=(0, 2, 3)), in_x
 
 
 class _Conv(Function):

@@ -68,14 +68,14 @@ def conv_weight_grad(grad: Tensor, x: Tensor, weight: Tensor) -> tuple[Tensor, T
 
 def statistics(x: Tensor, norm: nn.BatchNorm2d) -> Statistics:
     """Of a batch; moves the running statistics of ``norm`` as its forward in training mode does."""
-    rows = _rows(x)
+    rows, width = _rows(x), x.shape[1]
     unmoved = torch.zeros(rows.shape[1], dtype=norm.weight.dtype)  # its type is that of the result
     means, variances = torch.batch_norm_update_stats(rows, unmoved, unmoved, 0.0)
-    folds = len(means) // x.shape[1]
-    between, mean = torch.var_mean(means.view(folds, -1), dim=0, correction=0)
-    variance = variances.view(folds, -1).mean(dim=0).add_(between)
-    _move(norm, mean, variance, x.numel() // x.shape[1])
-    return Statistics(mean.repeat(folds), variance.repeat(folds), norm.weight.detach().repeat(folds), norm.eps)
+    mean = _averaged(means, width)
+    away = means - mean
+    variance = _averaged(torch.addcmul(variances, away, away), width)
+    _move(norm, mean[:width], variance[:width], x.numel() // width)
+    return Statistics(mean, variance, norm.weight.detach().repeat(len(mean) // width), norm.eps)
 
 
 def _move(norm: nn.BatchNorm2d, mean: Tensor, variance: Tensor, count: int) -> None:
@@ -100,20 +100,26 @@ def norm_grads(grad: Tensor, x: Tensor, found: Statistics) -> tuple[Tensor, Tens
     _, in_weight, in_bias = torch.ops.aten.native_batch_norm_backward(
         _rows(grad), rows, None, found.mean, found.variance, None, None, False, found.eps, (False, True, True)
     )
-    in_weight, in_bias = in_weight.view(folds, -1).sum(dim=0), in_bias.view(folds, -1).sum(dim=0)
+    in_weight, in_bias = _averaged(in_weight, width), _averaged(in_bias, width)
     # weight / deviation * (grad - mean(grad) - normalised x * mean(grad * normalised x)), as two affine passes.
-    slope = (found.weight[:width] * in_weight).div_((found.variance[:width] + found.eps).mul_(-count))
-    shift = (slope * found.mean[:width]).neg_()
-    in_x = _affine(grad, found, (in_bias / count).repeat(folds), shift.repeat(folds))
-    _rows(in_x).addcmul_(rows, slope.to(x.dtype).repeat(folds).view(1, -1, 1, 1))
-    return in_x, in_weight, in_bias
+    share = -folds / count
+    slope = (found.weight * in_weight).div_(found.variance + found.eps).mul_(share)
+    in_x = _affine(grad, found, in_bias * -share, torch.mul(slope, found.mean).neg_())
+    _rows(in_x).addcmul_(rows, slope.to(x.dtype).view(1, -1, 1, 1))
+    return in_x, in_weight[:width] * folds, in_bias[:width] * folds
 
 
 def _affine(x: Tensor, found: Statistics, mean: Tensor, shift: Tensor) -> Tensor:
     """(x - mean) / sqrt(variance + eps) * weight + shift in one pass, scales in full precision."""
     y = torch.native_batch_norm(_rows(x), found.weight, shift, mean, found.variance, False, 0.0, found.eps)[0]
-    count, width, height, length = x.shape
-    return y.view(count, height, length, width).permute(0, 3, 1, 2)
+    return y.as_strided(x.shape, x.stride())
+
+
+def _averaged(values: Tensor, width: int) -> Tensor:
+    """(f C,) with each channel's mean over the f pixels in the place of its f values, in one small product."""
+    folds = len(values) // width
+    mean = torch.full((folds, folds), 1 / folds, dtype=values.dtype)
+    return torch.mm(mean, values.view(folds, width)).view(-1)
 
 
 def _rows(x: Tensor) -> Tensor:
@@ -122,7 +128,7 @@ def _rows(x: Tensor) -> Tensor:
     pixels, folds = count * height * length, 1
     while 2 * folds * width <= ROW and pixels % (2 * folds) == 0:
         folds *= 2
-    return x.permute(0, 2, 3, 1).view(-1, folds * width, 1, 1)
+    return x.as_strided((pixels // folds, folds * width, 1, 1), (folds * width, 1, 1, 1))
 
 
 def _pairs(x: Tensor, width: int) -> bool:

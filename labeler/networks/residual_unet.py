@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -98,9 +99,14 @@ class ResidualUNet(nn.Module):
             x = self._drop(functional.max_pool2d(x, 2), ratio / 2 if depth == 0 else ratio)
         x = self.middle(x)
         for enlarge, stage, skip in zip(self.raise_, self.up, reversed(skips), strict=True):
-            x = stage(self._drop(enlarge(x), ratio), self._drop(skip, ratio))
+            x = self._enlarged(x, cast(nn.ConvTranspose2d, enlarge))
+            x = stage(self._drop(x, ratio), self._drop(skip, ratio))
         logits: Tensor = self.head(self._drop(x, ratio / 2))
         return logits
+
+    def _enlarged(self, x: Tensor, layer: nn.ConvTranspose2d) -> Tensor:
+        larger: Tensor = lean.run_enlarge(layer, x) if lean.suits(x, training=self.training) else layer(x)
+        return larger
 
     def _drop(self, x: Tensor, ratio: float) -> Tensor:
         return functional.dropout(x, ratio, training=True) if self.training and ratio else x

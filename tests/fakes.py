@@ -133,6 +133,7 @@ class FakeSession(QObject):
         {"open_project", "open_images", "open_sample", "close_project", "survey", "save_now", "export", "stop_export"}
         | {"show_image", "show_next", "show_previous", "commit", "skip", "exclude", "restore", "save_settings"}
         | {"set_threshold", "undo_threshold", "undo", "redo", "fill_holes", "remove_specks", "invert", "revert"}
+        | {"smooth", "snap", "copy_previous"}
         | {"keep_patch", "start_round", "pause_round", "stop_round", "rollback", "take", "mask_of", "request_tile"}
     )
 
@@ -176,6 +177,12 @@ class FakeSession(QObject):
 
     def prediction(self) -> Any:
         return self._shown_prediction
+
+    def probability(self) -> Any:
+        return None if self._shown_prediction is None else self._shown_prediction * np.uint8(200) + np.uint8(20)
+
+    def pyramid(self) -> Any:
+        return None
 
     def curves(self) -> Any:
         from labeler.ui.plots import Curves

@@ -4,21 +4,30 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hands import (
+    CTRL,
+    LEFT,
+    MIDDLE,
+    PLAIN,
+    RIGHT,
+    SHIFT,
+    SIDE,
+    at,
+    click,
+    corners,
+    drag,
+    drawn,
+    is_tinted,
+    mouse,
+    on_screen,
+    pen,
+    seen_at,
+    wheel,
+)
 from hypothesis import given
 from hypothesis import strategies as st
-from numpy.typing import NDArray
-from PySide6.QtCore import QCoreApplication, QEvent, QPoint, QPointF, QSize, Qt
-from PySide6.QtGui import (
-    QAction,
-    QImage,
-    QInputDevice,
-    QKeySequence,
-    QMouseEvent,
-    QPointingDevice,
-    QPointingDeviceUniqueId,
-    QTabletEvent,
-    QWheelEvent,
-)
+from PySide6.QtCore import QCoreApplication, QEvent, QPointF, QSize, Qt
+from PySide6.QtGui import QAction, QKeySequence
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QMainWindow
 from pytestqt.qtbot import QtBot
@@ -30,14 +39,6 @@ from labeler.ui.layers import Tone
 from labeler.ui.theme import class_colour
 from labeler.ui.tools import Tool, stepped_diameter
 from labeler.ui.view import MAX_ZOOM, MIN_ZOOM, View
-
-LEFT, RIGHT, MIDDLE = Qt.MouseButton.LeftButton, Qt.MouseButton.RightButton, Qt.MouseButton.MiddleButton
-PLAIN, SHIFT, CTRL = (
-    Qt.KeyboardModifier.NoModifier,
-    Qt.KeyboardModifier.ShiftModifier,
-    Qt.KeyboardModifier.ControlModifier,
-)
-SIDE = 100
 
 
 @pytest.fixture
@@ -57,76 +58,6 @@ def canvas(qtbot: QtBot, editor: MaskEditor) -> Canvas:
     widget.brush_diameter = widget.eraser_diameter = 10
     assert widget.zoom == 4
     return widget
-
-
-def at(x: float, y: float) -> QPoint:
-    return QPoint(round(12 + 4 * x), round(12 + 4 * y))
-
-
-def mouse(
-    canvas: Canvas,
-    kind: QEvent.Type,
-    where: QPoint,
-    *,
-    button: Qt.MouseButton = LEFT,
-    held: Qt.MouseButton = LEFT,
-    modifiers: Qt.KeyboardModifier = PLAIN,
-) -> None:
-    where_f = QPointF(where)
-    QCoreApplication.sendEvent(canvas, QMouseEvent(kind, where_f, canvas.mapToGlobal(where_f), button, held, modifiers))
-
-
-def drag(
-    canvas: Canvas, *points: tuple[float, float], button: Qt.MouseButton = LEFT, modifiers: Qt.KeyboardModifier = PLAIN
-) -> None:
-    mouse(canvas, QEvent.Type.MouseButtonPress, at(*points[0]), button=button, held=button, modifiers=modifiers)
-    for point in points[1:]:
-        mouse(
-            canvas,
-            QEvent.Type.MouseMove,
-            at(*point),
-            button=Qt.MouseButton.NoButton,
-            held=button,
-            modifiers=modifiers,
-        )
-    mouse(
-        canvas,
-        QEvent.Type.MouseButtonRelease,
-        at(*points[-1]),
-        button=button,
-        held=Qt.MouseButton.NoButton,
-        modifiers=modifiers,
-    )
-
-
-def click(canvas: Canvas, x: float, y: float, modifiers: Qt.KeyboardModifier = PLAIN) -> None:
-    drag(canvas, (x, y), modifiers=modifiers)
-
-
-def pixels(image: QImage) -> NDArray[np.uint8]:
-    image = image.convertToFormat(QImage.Format.Format_RGB888)
-    rows = np.frombuffer(image.constBits(), np.uint8).reshape(image.height(), image.bytesPerLine())
-    return rows[:, : 3 * image.width()].reshape(image.height(), image.width(), 3).copy()
-
-
-def drawn(canvas: Canvas) -> NDArray[np.uint8]:
-    """The whole widget painted afresh."""
-    return pixels(canvas.grab().toImage())
-
-
-def on_screen(canvas: Canvas) -> NDArray[np.uint8]:
-    """What the partial repaints have left on the screen."""
-    QCoreApplication.processEvents()
-    return pixels(canvas.screen().grabWindow(canvas.winId()).toImage())
-
-
-def seen_at(canvas: Canvas, x: float, y: float) -> tuple[int, ...]:
-    where = at(x, y)
-    return tuple(drawn(canvas)[where.y(), where.x()].tolist())
-
-
-def is_tinted(colour: tuple[int, ...]) -> bool:
-    return max(colour) - min(colour) > 20
 
 
 # Strokes
@@ -302,24 +233,6 @@ def test_strokes_without_an_image_do_nothing(canvas: Canvas) -> None:
 # Pen
 
 
-def pen(canvas: Canvas, kind: QEvent.Type, where: QPoint, pressure: float, *, tail: bool = False) -> None:
-    device = QPointingDevice(
-        "pen",
-        1,
-        QInputDevice.DeviceType.Stylus,
-        QPointingDevice.PointerType.Eraser if tail else QPointingDevice.PointerType.Pen,
-        QInputDevice.Capability.Position | QInputDevice.Capability.Pressure,
-        1,
-        1,
-        "",
-        QPointingDeviceUniqueId(),
-    )
-    where_f = QPointF(where)
-    event = QTabletEvent(kind, device, where_f, canvas.mapToGlobal(where_f), pressure, 0, 0, 0, 0, 0, PLAIN, LEFT, LEFT)
-    QCoreApplication.sendEvent(canvas, event)
-    assert event.isAccepted()
-
-
 def test_pen_pressure_sets_the_width_of_the_stroke(canvas: Canvas, editor: MaskEditor) -> None:
     canvas.brush_diameter = 20
     pen(canvas, QEvent.Type.TabletPress, at(20, 50), 0.2)
@@ -340,11 +253,6 @@ def test_tail_of_the_pen_erases_with_the_erasers_size(canvas: Canvas, editor: Ma
 
 
 # Polygon
-
-
-def corners(canvas: Canvas, *points: tuple[float, float]) -> None:
-    for point in points:
-        click(canvas, *point)
 
 
 def test_polygon_is_filled_on_return(canvas: Canvas, editor: MaskEditor, qtbot: QtBot) -> None:
@@ -379,6 +287,17 @@ def test_double_click_closes(canvas: Canvas, editor: MaskEditor) -> None:
     corners(canvas, (10, 10), (60, 10), (60, 40))
     mouse(canvas, QEvent.Type.MouseButtonDblClick, at(60, 40))
     assert editor.can_undo
+
+
+def test_fast_clicks_around_a_small_object_do_not_close_it_early(canvas: Canvas, editor: MaskEditor) -> None:
+    canvas.tool = Tool.POLYGON_ADD
+    for number, point in enumerate(((50, 50), (56, 50), (56, 56), (53, 59), (50, 56))):
+        # The system takes every second of two fast clicks for a double click.
+        mouse(canvas, QEvent.Type.MouseButtonDblClick if number % 2 else QEvent.Type.MouseButtonPress, at(*point))
+        mouse(canvas, QEvent.Type.MouseButtonRelease, at(*point), held=Qt.MouseButton.NoButton)
+        assert not editor.can_undo
+    mouse(canvas, QEvent.Type.MouseButtonDblClick, at(50, 56))
+    assert editor.mask[57, 53]
 
 
 def test_backspace_and_undo_drop_a_corner_and_escape_all(canvas: Canvas, qtbot: QtBot) -> None:
@@ -448,21 +367,6 @@ def test_rubber_band_leaves_no_trace(canvas: Canvas) -> None:
 
 
 # Looking
-
-
-def wheel(canvas: Canvas, where: QPoint, delta: int, modifiers: Qt.KeyboardModifier = PLAIN) -> None:
-    where_f = QPointF(where)
-    event = QWheelEvent(
-        where_f,
-        canvas.mapToGlobal(where_f),
-        QPoint(),
-        QPoint(0, delta),
-        Qt.MouseButton.NoButton,
-        modifiers,
-        Qt.ScrollPhase.NoScrollPhase,
-        False,
-    )
-    QCoreApplication.sendEvent(canvas, event)
 
 
 def test_wheel_zooms_about_the_cursor_within_the_limits(canvas: Canvas, qtbot: QtBot) -> None:

@@ -7,6 +7,8 @@ from labeler.editing.editor import MaskEditor
 from labeler.editing.history import Entry, History, Patch
 from labeler.editing.rects import Rect, changed_box, joined, overlap, slices, widened
 from labeler.editing.regions import connected, parts
+from labeler.editing.scribble import Scribble, resolved
+from labeler.editing.smart import alike, alike_in_disc, boxed, snapped_to_edges
 from labeler.editing.stroke import TILE
 
 __all__ = [
@@ -16,11 +18,17 @@ __all__ = [
     "MaskEditor",
     "Patch",
     "Rect",
+    "Scribble",
+    "alike",
+    "alike_in_disc",
+    "boxed",
     "changed_box",
     "connected",
     "joined",
     "overlap",
     "parts",
+    "resolved",
     "slices",
+    "snapped_to_edges",
     "widened",
 ]

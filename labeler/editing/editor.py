@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from labeler.editing import polygon, regions
+from labeler.editing import polygon, regions, smart
 from labeler.editing.history import Entry, History, Patch, frozen
-from labeler.editing.rects import Rect, changed_box, joined, shifted, slices
+from labeler.editing.rects import Rect, changed_box, shifted, slices
 from labeler.editing.stroke import Stroke
 from labeler.errors import MaskError
 from labeler.records import Mask
-from labeler.spans import Point, capsule, snapped
+from labeler.spans import Point
 
 SMOOTHING_PX = 1.5
 
@@ -82,14 +81,7 @@ class MaskEditor:
         if stroke is None:
             return None
         stroke.diameter = diameter if diameter is not None else stroke.diameter
-        dirty: Rect | None = None
-        for point in points:
-            if not all(map(math.isfinite, point)):
-                continue
-            tip = snapped(point, stroke.diameter), max(stroke.diameter, 1.0) / 2
-            dirty = joined(dirty, stroke.paint(capsule(stroke.last or tip, tip, self.mask.shape)))
-            stroke.last = tip
-        return self._painted(dirty)
+        return self._painted(stroke.draw(points))
 
     def stamp(self, rect: Rect, chosen: NDArray[np.bool_]) -> Rect | None:
         """Let the stroke in hand paint the ``chosen`` pixels of ``rect``; return what may have changed."""
@@ -164,6 +156,11 @@ class MaskEditor:
         """Round the outlines of all classes at the scale of ``radius`` pixels; no part and no hole is lost."""
         made = regions.smoothed(self.mask, radius)
         return None if made is None else self.put(*made, "smooth")
+
+    def snap(self, pixels: NDArray[np.uint8]) -> Patch | None:
+        """Move the outlines to the edges of an image (H, W) or (H, W, 3)."""
+        made = smart.snapped_to_edges(pixels, self.mask)
+        return None if made is None else self.put(*made, "snap")
 
     def invert(self, *, value: int = 1) -> Patch | None:
         """Make the background ``value`` and all foreground background."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 from labeler.editing.history import frozen
 from labeler.editing.rects import Rect, changed_box, joined, overlap, shifted, slices
 from labeler.records import Mask
-from labeler.spans import Disc, Spans
+from labeler.spans import Disc, Point, Spans, capsule, snapped
 
 TILE = 256
 
@@ -31,6 +32,16 @@ class Stroke:
     source: Mask | None = None
     tiles: dict[tuple[int, int], Mask] = field(default_factory=dict)
     last: Disc | None = None
+
+    def draw(self, points: Sequence[Point]) -> Rect | None:
+        """Draw from the last point through ``points``; those that are no numbers are passed over."""
+        dirty: Rect | None = None
+        for point in points:
+            if all(map(math.isfinite, point)):
+                tip = snapped(point, self.diameter), max(self.diameter, 1.0) / 2
+                dirty = joined(dirty, self.paint(capsule(self.last or tip, tip, self.mask.shape)))
+                self.last = tip
+        return dirty
 
     def paint(self, spans: Spans) -> Rect | None:
         """Paint spans of columns per row; return the rectangle around them."""

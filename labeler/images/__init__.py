@@ -10,7 +10,8 @@ from PIL import Image as PILImage
 
 from labeler.files import sha256_of
 from labeler.images.decoder import Decoded, decode, decode_indices
-from labeler.images.display import load_rgb8, thumbnail
+from labeler.images.display import load_8bit, load_rgb8, thumbnail
+from labeler.images.pyramid import Pyramid
 from labeler.images.raster import PIXEL_LIMIT, opencv
 from labeler.images.reading import read, refusal, shown
 from labeler.records import Image, StreamItem
@@ -58,10 +59,12 @@ __all__ = [
     "PIXEL_LIMIT",
     "SUFFIXES",
     "Decoded",
+    "Pyramid",
     "decode",
     "decode_indices",
     "encode",
     "load",
+    "load_8bit",
     "load_rgb8",
     "opencv",
     "probe",

@@ -11,10 +11,18 @@ from labeler.records import Image
 _SHARES = (0.001, 0.999)
 
 
+def load_8bit(image: Image) -> NDArray[np.uint8]:
+    """(H, W) or (H, W, 3) uint8 for display; 16 bit is stretched from its 0.1 to its 99.9 percentile over all channels.
+
+    An 8-bit image that lies in one piece is returned itself.
+    """
+    return np.ascontiguousarray(image if image.dtype == np.uint8 else _stretch(image)[image])
+
+
 def load_rgb8(image: Image) -> NDArray[np.uint8]:
-    """(H, W, 3) uint8 for display; 16 bit is stretched from its 0.1 to its 99.9 percentile over all channels."""
-    grey = image if image.dtype == np.uint8 else _stretch(image)[image]
-    return np.ascontiguousarray(np.broadcast_to(grey[..., None], (*grey.shape, 3)) if grey.ndim == 2 else grey)
+    """(H, W, 3) uint8 for display; see ``load_8bit``."""
+    shown = load_8bit(image)
+    return np.ascontiguousarray(np.broadcast_to(shown[..., None], (*shown.shape, 3)) if shown.ndim == 2 else shown)
 
 
 def _stretch(image: Image) -> NDArray[np.uint8]:

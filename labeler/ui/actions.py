@@ -59,6 +59,7 @@ GESTURES = (
     ("Zoom", "Wheel"),
     ("Pan", "Space+Drag"),
     ("Straight segment", "Shift+Click"),
+    ("Take away instead of add, with every tool", "Ctrl+Drag"),
 )
 
 _W, _C = Scope.WINDOW, Scope.CANVAS
@@ -117,19 +118,43 @@ ACTIONS: tuple[ActionSpec, ...] = (
     ),
     _tool("brush", "Brush", "B", "Paint the chosen class"),
     _tool("eraser", "Eraser", "E", "Paint background"),
+    _tool("smart_brush", "Smart brush", "S", "Paint what looks like the middle of the brush, up to its edges"),
+    _tool(
+        "scribble", "Scribble to correct", "Q", "One stroke through what is missing; with Ctrl, through what is wrong"
+    ),
     _tool("polygon_add", "Add a polygon", "P", "Click the corners, Return closes, Backspace drops one"),
     _tool("polygon_subtract", "Subtract a polygon", "Shift+P", "Click the corners, Return closes, Backspace drops one"),
+    _tool("lasso", "Lasso", "L", "Encircle and fill; with Ctrl, clear"),
+    _tool("bucket", "Bucket", "G", "Fill the hole or part you click on; with Ctrl, clear it"),
+    _tool("wand", "Wand", "W", "Click what looks alike; drag for more or less of it"),
+    _tool("box", "Object in a box", "R", "Drag a box around an object; with Ctrl, clear it"),
+    _tool("restore_brush", "Paint the prediction back", "Shift+B", "Brings back what was predicted under the brush"),
     _tool("pan", "Pan", "H", "Drag the image; Space-drag works with every tool"),
     ActionSpec("swap", "Swap brush and eraser", ("X",), "swap", _Tools, need=_IMAGE),
     ActionSpec("smaller", "Smaller brush", ("[", ","), "smaller", _Tools, need=_IMAGE),
     ActionSpec("larger", "Larger brush", ("]", "."), "larger", _Tools, need=_IMAGE),
+    ActionSpec("pick_class", "Pick the class under the cursor", ("K",), "pick-class", _Tools, need=_IMAGE),
     *(_class(value) for value in range(1, 10)),
     ActionSpec("undo", "Undo", ("Ctrl+Z",), "undo", _Mask, need=Need.PROJECT | Need.CAN_UNDO),
     ActionSpec("redo", "Redo", ("Ctrl+Shift+Z", "Ctrl+Y"), "redo", _Mask, need=_IMAGE | Need.CAN_REDO),
     ActionSpec("fill_holes", "Fill holes", ("Shift+H",), "fill-holes", _Mask, need=_IMAGE),
     ActionSpec("remove_specks", "Remove specks", ("Shift+R",), "specks", _Mask, need=_IMAGE),
+    ActionSpec("smooth", "Smooth the outlines", ("Shift+S",), "smooth", _Mask, need=_IMAGE),
+    ActionSpec(
+        "snap", "Snap the outlines to edges", ("Shift+E",), "snap", _Mask, need=_IMAGE, tip="To the edges of the image"
+    ),
     ActionSpec("invert", "Invert the mask", ("Ctrl+I",), "invert", _Mask, need=_IMAGE),
     ActionSpec("revert", "Revert to the prediction", ("Ctrl+R",), "revert", _Mask, need=_PREDICTED),
+    ActionSpec(
+        "copy_previous",
+        "Copy the mask of the previous image",
+        ("Ctrl+P",),
+        "copy-previous",
+        _Mask,
+        need=_IMAGE,
+        tip="Once; for frames that hardly differ",
+    ),
+    ActionSpec("next_part", "Next part of the mask", ("N",), "next-part", _View, need=_IMAGE),
     ActionSpec(
         "overlay", "Mask over the image", ("V",), "overlay", _View, need=_IMAGE, checkable=True, tip="Hold to peek"
     ),
@@ -145,6 +170,16 @@ ACTIONS: tuple[ActionSpec, ...] = (
         "changed", "Show what the last round changed", ("Ctrl+Shift+L",), "changed", _View, tip="In the list of images"
     ),
     ActionSpec("report", "Report", ("Ctrl+Shift+R",), "report", _View, tip="Your labels beside the model's answers"),
+    ActionSpec(
+        "doubt",
+        "Map of doubt",
+        ("M",),
+        "doubt",
+        _View,
+        need=_PREDICTED,
+        checkable=True,
+        tip="Where the model is torn",
+    ),
     ActionSpec("fit", "Fit to the window", ("F",), "fit", _View, need=_IMAGE),
     ActionSpec("actual", "Actual size", ("Ctrl+0",), "actual", _View, need=_IMAGE),
     ActionSpec("zoom_in", "Zoom in", ("Ctrl++", "Ctrl+="), "zoom-in", _View, need=_IMAGE),
@@ -229,7 +264,7 @@ def keys_of(action: QAction) -> str:
 
 
 # Keys that may be held down to go on; all others act once a press.
-_REPEATED = frozenset({"smaller", "larger", "fainter", "stronger", "undo", "redo", "zoom_in", "zoom_out"})
+_REPEATED = frozenset({"smaller", "larger", "next_part", "fainter", "stronger", "undo", "redo", "zoom_in", "zoom_out"})
 
 
 def clashes(specs: tuple[ActionSpec, ...] = ACTIONS) -> list[tuple[str, str, str]]:

@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 from PySide6.QtCore import QObject, QTimer, Slot
 
 from labeler.editing import MaskEditor
 from labeler.errors import LabelerError
+from labeler.images import Pyramid
 from labeler.project import Project
 from labeler.records import ImageRecord, ImageState, Mask, Progress
 from labeler.ui.announcer import Announcer, log
@@ -295,6 +297,14 @@ class Bench(Announcer):
     def prediction(self) -> Mask | None:
         """The prediction of the image shown, to compare with."""
         return self._desk.prediction()
+
+    def probability(self) -> NDArray[np.uint8] | None:
+        """Foreground, 0..255, as predicted for the image shown."""
+        return self._desk.probability()
+
+    def pyramid(self) -> Pyramid | None:
+        """The image shown as it is looked at."""
+        return self._desk.pyramid
 
     def record(self, image_id: int) -> ImageRecord:
         """One image of the open project."""

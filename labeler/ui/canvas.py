@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from functools import partial
+
 import numpy as np
 from numpy.typing import NDArray
 from PySide6.QtCore import QEvent, QMargins, QPointF, QRect, QRectF, Qt, QTimer, Signal
@@ -22,15 +25,18 @@ from PySide6.QtGui import (
 )
 from PySide6.QtWidgets import QWidget
 
-from labeler import images
-from labeler.editing import MaskEditor
+from labeler.editing import MaskEditor, Rect, alike_in_disc, parts
+from labeler.images import Pyramid
 from labeler.records import Image, Mask
-from labeler.ui.marks import MARK_PAD, draw_polygon, draw_ring
+from labeler.ui.easel import Easel
+from labeler.ui.gestures import GESTURES, SCRIBBLE_PX, Gesture, Ground
+from labeler.ui.layers import doubt
+from labeler.ui.marks import MARK_PAD, NOTE_PX, draw_note, draw_outline, draw_polygon, draw_ring
 from labeler.ui.theme import class_colour
-from labeler.ui.tools import BrushInput, PolygonInput, Tool, limited_diameter, stepped_diameter
-from labeler.ui.viewer import Viewer
+from labeler.ui.tools import BrushInput, Finder, PolygonInput, Tool
 
 _CLOSING_REACH = 10  # a click this near to the first corner closes the polygon, in widget pixels
+_SAME_SPOT = 3  # two clicks this near to each other are on one spot, in widget pixels
 _CLOSING_KEYS = (Qt.Key.Key_Return, Qt.Key.Key_Enter)
 _POLYGON_KEYS = (*_CLOSING_KEYS, Qt.Key.Key_Backspace, Qt.Key.Key_Escape)
 _CONTROL, _SHIFT = Qt.KeyboardModifier.ControlModifier, Qt.KeyboardModifier.ShiftModifier
@@ -38,24 +44,23 @@ _MARGINS = QMargins(MARK_PAD, MARK_PAD, MARK_PAD, MARK_PAD)
 _LEFT, _RIGHT = Qt.MouseButton.LeftButton, Qt.MouseButton.RightButton
 
 
-class Canvas(Viewer):
+class Canvas(Easel):
     """One image and the mask being edited. The editor holds the truth; the canvas draws it and passes strokes on.
 
     Events only collect points; a timer paints them all once the events are through, and repaints what changed.
     """
 
     stroke_finished = Signal(object)  # Patch of a stroke or a polygon; it is in the editor already
-    diameter_changed = Signal(float)  # of the tool in use
-    tool_changed = Signal(object)  # Tool
     polygon_changed = Signal(int)  # corners so far; 0: none in the making
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._editor: MaskEditor | None = None
-        self._tool, self._class_value = Tool.BRUSH, 1
-        self._diameters = {Tool.BRUSH: 12.0, Tool.ERASER: 12.0}
+        self._ground: Ground | None = None
+        self._predicted: Mask | None = None
         self._brush, self._polygon = BrushInput(), PolygonInput()
-        self._cursor_at: QPointF | None = None
+        self._gesture: Gesture | None = None
+        self._part: Rect | None = None  # of the mask, that was gone to last
         self._marked = QRect()  # what the marks at the cursor cover on the screen
         self._control_held = False
         self._stroke_button = Qt.MouseButton.NoButton
@@ -67,18 +72,34 @@ class Canvas(Viewer):
         self.setAccessibleDescription(self.tr("The image with its mask, to be corrected with brush and polygon"))
 
     def show_image(
-        self, image: Image, editor: MaskEditor, prediction: Mask | None, *, rgb: NDArray[np.uint8] | None = None
+        self,
+        image: Image,
+        editor: MaskEditor,
+        prediction: Mask | None,
+        *,
+        probability: NDArray[np.uint8] | None = None,
+        pyramid: Pyramid | None = None,
     ) -> None:
-        """Show an image with the editor's mask; ``rgb`` is its ``images.load_rgb8``, where it is known."""
+        """Show an image with the editor's mask; ``pyramid`` is the image's, where it is known."""
         self._leave_image()
-        self._editor = editor
-        self.show_layers(images.load_rgb8(image) if rgb is None else rgb, editor.mask, prediction)
+        pyramid = Pyramid.of(image) if pyramid is None else pyramid
+        self._editor, self._ground = editor, Ground(editor, pyramid.levels[0])
+        self.show_layers(pyramid, editor.mask, None)
+        self.show_predicted(prediction, probability)
         self._choose_cursor()
+
+    def show_predicted(self, prediction: Mask | None, probability: NDArray[np.uint8] | None = None) -> None:
+        """Compare with this prediction from now on; its probabilities guide the tools, and its doubts make a map."""
+        self._predicted = prediction
+        self.show_prediction(prediction)
+        if self._ground is not None:
+            self._ground.probability = probability
+            self.show_heat(None if probability is None else doubt(probability))
 
     def clear(self) -> None:
         """Show no image."""
         self._leave_image()
-        self._editor = None
+        self._editor = self._ground = self._predicted = None
         super().clear()
         self._choose_cursor()
 
@@ -86,104 +107,99 @@ class Canvas(Viewer):
         self.finish_stroke()
         self._brush.forget()
         self.cancel_polygon()
+        self._part = None
 
-    # Tools
+    def value_under_cursor(self) -> int:
+        """The mask's value at the cursor, 0 outside."""
+        column, row = self._hovered
+        return int(self._editor.mask[row, column]) if self._editor is not None and row >= 0 else 0
 
-    @property
-    def tool(self) -> Tool:
-        """What the left button does."""
-        return self._tool
+    def show_next_part(self) -> None:
+        """Go to the next connected part of the mask in reading order, around its end."""
+        found = [] if self._editor is None else parts(self._editor.mask)
+        if found:
+            later = [part for part in found if self._part is not None and part > self._part]
+            self._part = (later or found)[0]
+            self.show_rect(self._part)
 
-    @tool.setter
-    def tool(self, tool: Tool) -> None:
+    def put_tool_down(self, next_tool: Tool) -> None:
+        """End what is in hand; a polygon in the making waits for its other half only."""
         self.finish_stroke()
-        self._tool = Tool(tool)
-        if not self._tool.is_polygon:
+        if not next_tool.is_polygon:
             self.cancel_polygon()
-        self._choose_cursor()
-        self.update()
-        self.tool_changed.emit(self._tool)
-        self.diameter_changed.emit(self.diameter)
-
-    @property
-    def class_value(self) -> int:
-        """Pixel value that brush and polygon paint."""
-        return self._class_value
-
-    @class_value.setter
-    def class_value(self, value: int) -> None:
-        self._class_value = value
-        self.update()
-
-    @property
-    def brush_diameter(self) -> float:
-        """In image pixels, 1..1024."""
-        return self._diameters[Tool.BRUSH]
-
-    @brush_diameter.setter
-    def brush_diameter(self, diameter: float) -> None:
-        self._set_diameter(Tool.BRUSH, diameter)
-
-    @property
-    def eraser_diameter(self) -> float:
-        """In image pixels, 1..1024."""
-        return self._diameters[Tool.ERASER]
-
-    @eraser_diameter.setter
-    def eraser_diameter(self, diameter: float) -> None:
-        self._set_diameter(Tool.ERASER, diameter)
-
-    @property
-    def diameter(self) -> float:
-        """Diameter of the tool in use: the eraser's own, the brush's for all others."""
-        return self._diameters[self._sized_tool]
-
-    def step_diameter(self, steps: float) -> None:
-        """Make the tool in use larger (or smaller) by notches."""
-        self._set_diameter(self._sized_tool, stepped_diameter(self.diameter, steps))
-
-    @property
-    def _sized_tool(self) -> Tool:
-        return Tool.ERASER if self._tool is Tool.ERASER else Tool.BRUSH
-
-    def _set_diameter(self, tool: Tool, diameter: float) -> None:
-        self._diameters[tool] = limited_diameter(diameter)
-        self._move_marks(self._cursor_at)
-        if tool is self._sized_tool:
-            self.diameter_changed.emit(self._diameters[tool])
 
     # Strokes
 
+    @property
+    def _in_hand(self) -> bool:
+        return self._brush.active or self._gesture is not None
+
     def finish_stroke(self) -> None:
         """End a stroke in hand, as if the button were let go; others call it before they take the mask."""
+        gesture, patch = self._gesture, None
         if self._brush.active:
             self._flush()
             patch = self._brush.finish()
-            if patch is not None:
-                self.stroke_finished.emit(patch)
+        elif gesture is not None:
+            self._flush()
+            self._gesture = None
+            patch = gesture.finish()
+            self.update()
+        if patch is not None:
+            if gesture is not None:
+                self.refresh(patch.rect)
+            self.stroke_finished.emit(patch)
         self._stroke_button = Qt.MouseButton.NoButton
 
     def _begin_stroke(
         self, position: QPointF, *, erases: bool, straight: bool, diameter: float, pressure: float = 1.0
     ) -> None:
-        if self._editor is None:
+        if self._editor is None or self._ground is None:
             return
         self._stroke_diameter = diameter
         value = 0 if erases else self._class_value
-        self._brush.begin(self._editor, value=value, diameter=max(diameter * pressure, 1.0), straight=straight)
+        kind = GESTURES.get(self._tool)
+        if kind is not None:
+            self._gesture = kind(self._ground, self._view.to_image(position), value=value, zoom=self.zoom)
+            self._move_marks(position)
+            self._flush_soon()
+            return
+        restores = self._tool is Tool.RESTORE and self._predicted is not None
+        self._brush.begin(
+            self._editor,
+            value=value,
+            diameter=max(diameter * pressure, 1.0),
+            straight=straight,
+            source=self._predicted if restores else None,
+            finder=self._finder() if self._tool is Tool.SMART_BRUSH else None,
+        )
         self._extend_stroke(position, pressure)
 
+    def _finder(self) -> Finder:
+        assert self._ground is not None
+        return partial(alike_in_disc, self._ground.pixels)
+
     def _extend_stroke(self, position: QPointF, pressure: float = 1.0) -> None:
-        self._brush.add(self._view.to_image(position), max(self._stroke_diameter * pressure, 1.0))
+        point = self._view.to_image(position)
+        if self._gesture is not None:
+            self._gesture.move(point)
+        else:
+            self._brush.add(point, max(self._stroke_diameter * pressure, 1.0))
         self._move_marks(position)
+        self._flush_soon()
+
+    def _flush_soon(self) -> None:
         if not self._flush_timer.isActive():
             self._flush_timer.start()
 
     def _cancel_stroke(self) -> None:
-        self.refresh(self._brush.cancel())
+        gesture, self._gesture = self._gesture, None
+        dirty = self._brush.cancel() if gesture is None else gesture.cancel()
+        self._stroke_button = Qt.MouseButton.NoButton
+        self.update() if gesture is not None else self.refresh(dirty)
 
     def _flush(self) -> None:
-        dirty = self._brush.flush()
+        dirty = self._brush.flush() if self._gesture is None else self._gesture.flush()
         if dirty is not None:
             self.refresh(dirty)
 
@@ -232,17 +248,26 @@ class Canvas(Viewer):
             adds = self._tool is Tool.POLYGON_ADD
             corners = [self._view.to_widget(point) for point in self._polygon.points]
             draw_polygon(painter, corners, at, colour if adds else white, closing=self._closes_at(at))
+        elif self._gesture is not None:
+            self._draw_gesture(painter, self._gesture)
         elif self._tool.paints and at is not None and not self._pans:
             erases = self._tool is Tool.ERASER or self._control_held or self._stroke_button == _RIGHT
             draw_ring(painter, at, self.diameter * self.zoom, white if erases else colour)
+
+    def _draw_gesture(self, painter: QPainter, gesture: Gesture) -> None:
+        colour = class_colour(gesture.value) if gesture.value else QColor(Qt.GlobalColor.white)
+        line = [self._view.to_widget(point) for point in gesture.outline]
+        thick = max(SCRIBBLE_PX, self.zoom) if self._tool is Tool.SCRIBBLE else 1.6
+        draw_outline(painter, line, colour, closes=gesture.closes, thick=thick)
+        if gesture.note and self._cursor_at is not None:
+            draw_note(painter, gesture.note, self._cursor_at)
 
     def _closes_at(self, position: QPointF | None) -> bool:
         reach = _CLOSING_REACH / self.zoom
         return position is not None and self._polygon.closes_at(self._view.to_image(position), reach=reach)
 
     def _move_marks(self, position: QPointF | None) -> None:
-        """Repaint the marks that go with the cursor, where they were and where they are."""
-        self._cursor_at = position
+        super()._move_marks(position)
         marked = self._marked_area()
         for area in (self._marked, marked):
             if not area.isEmpty():
@@ -256,6 +281,10 @@ class Canvas(Viewer):
         if self._polygon:
             ends = [self._view.to_widget(self._polygon.points[end]) for end in (0, -1)]
             return QPolygonF([at, *ends]).boundingRect().toAlignedRect().marginsAdded(_MARGINS)
+        if self._gesture is not None:
+            line = [at, *(self._view.to_widget(point) for point in self._gesture.outline)]
+            room = QMargins(NOTE_PX, NOTE_PX, NOTE_PX, NOTE_PX) if self._gesture.note else _MARGINS
+            return QPolygonF(line).boundingRect().toAlignedRect().marginsAdded(room)
         if not self._tool.paints:
             return QRect()
         reach = self.diameter * self.zoom / 2
@@ -281,7 +310,7 @@ class Canvas(Viewer):
     def mousePressEvent(self, event: QMouseEvent) -> None:
         if self._is_pan(event):
             super().mousePressEvent(event)
-        elif self._editor is None or self._brush.active:
+        elif self._editor is None or self._in_hand:
             return
         elif self._tool.is_polygon:
             if event.button() == _LEFT:
@@ -297,7 +326,7 @@ class Canvas(Viewer):
     def mouseMoveEvent(self, event: QMouseEvent) -> None:
         super().mouseMoveEvent(event)
         self._control_held = bool(event.modifiers() & _CONTROL)
-        if self._stroke_button == Qt.MouseButton.NoButton or not self._brush.active:
+        if self._stroke_button == Qt.MouseButton.NoButton or not self._in_hand:
             self._move_marks(event.position())
         elif event.buttons() & self._stroke_button:
             self._extend_stroke(event.position())
@@ -308,15 +337,26 @@ class Canvas(Viewer):
         if event.button() != self._stroke_button:
             super().mouseReleaseEvent(event)
             return
-        if self._brush.active:
+        if self._in_hand:
             self._extend_stroke(event.position())
         self.finish_stroke()
 
     def mouseDoubleClickEvent(self, event: QMouseEvent) -> None:
-        if self._tool.is_polygon and event.button() == _LEFT and len(self._polygon.points) >= 3:
+        if self._tool.is_polygon and event.button() == _LEFT and self._ends_polygon(event.position()):
             self.close_polygon()
         else:
             self.mousePressEvent(event)
+
+    def _ends_polygon(self, position: QPointF) -> bool:
+        """Whether a double click ends the polygon: on its last corner, which its first click has set.
+
+        Two fast clicks on two corners of a small object are no double click, whatever the system takes them for.
+        """
+        points = self._polygon.points
+        if len(points) < 3:
+            return False
+        last = self._view.to_widget(points[-1]) - position
+        return self._closes_at(position) or math.hypot(last.x(), last.y()) <= _SAME_SPOT
 
     def tabletEvent(self, event: QTabletEvent) -> None:
         if not self._tool.paints or self._pans_with_left or self._editor is None:
@@ -355,7 +395,7 @@ class Canvas(Viewer):
 
     def leaveEvent(self, event: QEvent) -> None:
         super().leaveEvent(event)
-        if not self._brush.active:
+        if not self._in_hand:
             self._move_marks(None)
 
     def hideEvent(self, event: QHideEvent) -> None:
@@ -372,7 +412,7 @@ class Canvas(Viewer):
         return super().event(event)
 
     def _takes(self, event: QKeyEvent) -> bool:
-        if self._brush.active:
+        if self._in_hand:
             return event.key() == Qt.Key.Key_Escape
         if not self._polygon:
             return event.key() == Qt.Key.Key_Tab and not event.modifiers() and self._prediction is not None
@@ -384,7 +424,7 @@ class Canvas(Viewer):
             self._hold_control(held=True)
         elif not self._takes(event) or event.key() == Qt.Key.Key_Tab:
             super().keyPressEvent(event)
-        elif self._brush.active:
+        elif self._in_hand:
             self._cancel_stroke()
         elif event.key() in _CLOSING_KEYS:
             self.close_polygon()

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
+from labeler.ui.tools import Tool
+
 if TYPE_CHECKING:
     from labeler.ui.window import MainWindow
 
@@ -52,7 +54,10 @@ def _of_image(window: MainWindow) -> Handlers:
         "redo": session.redo,
         "fill_holes": session.fill_holes,
         "remove_specks": lambda: session.remove_specks(SPECKS_PX),
-        "invert": session.invert,
+        "smooth": session.smooth,
+        "snap": session.snap,
+        "invert": lambda: session.invert(window.page().canvas.class_value),
+        "copy_previous": session.copy_previous,
         "revert": session.revert,
     }
 
@@ -63,6 +68,9 @@ def _of_canvas(window: MainWindow) -> Handlers:
         "swap": window.swap_tool,
         "smaller": lambda: page().canvas.step_diameter(-1),
         "larger": lambda: page().canvas.step_diameter(1),
+        "pick_class": lambda: page().pick_class(),
+        "next_part": lambda: page().canvas.show_next_part(),
+        "doubt": lambda: page().switch_doubt(),
         "overlay": window.switch_overlay,
         "style": lambda: page().switch_style(),
         "fainter": lambda: page().set_opacity(page().canvas.opacity - 0.05),
@@ -72,8 +80,8 @@ def _of_canvas(window: MainWindow) -> Handlers:
         "zoom_in": lambda: page().canvas.zoom_in(),
         "zoom_out": lambda: page().canvas.zoom_out(),
     }
-    for tool in ("brush", "eraser", "polygon_add", "polygon_subtract", "pan"):
-        made[tool] = partial(_choose_tool, window, tool)
+    for tool in Tool:
+        made[tool.value] = partial(_choose_tool, window, tool.value)
     for value in range(1, 10):
         made[f"class_{value}"] = partial(_choose_class, window, value)
     return made

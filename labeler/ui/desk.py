@@ -6,10 +6,12 @@ import time
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 from PySide6.QtCore import QObject, Signal, Slot
 
 from labeler.editing import Entry, MaskEditor, Patch
 from labeler.errors import LabelerError, MaskError
+from labeler.images import Pyramid
 from labeler.journal import Journal
 from labeler.records import Image, LabelRecord, Mask
 from labeler.ui.pictures import Pictures
@@ -39,7 +41,8 @@ class Desk(QObject):
         self._journal: Journal | None = None
         self._kept: dict[int, MaskEditor] = {}  # editors whose journal could not be written
         self._unsaved = False  # the journal of the current image lacks an edit
-        self._prediction: Mask | None = None
+        self._prediction: tuple[Mask, NDArray[np.uint8]] | None = None
+        self.pyramid: Pyramid | None = None  # of the image shown
         self._drafted = False
         self._presenting = False
         self._worked_s = 0.0
@@ -91,24 +94,24 @@ class Desk(QObject):
         elif self._journal is not None:
             self._journal.close()
         self._journal = None
-        self.editor = None
-        self._prediction = None
+        self.editor = self.pyramid = self._prediction = None
         self._unsaved = self._drafted = False
         self.current = -1
         if self._loop is not None:
             self._loop.in_hand = None
 
     @Slot(int, object)
-    def _present(self, image_id: int, image: Image) -> None:
+    def _present(self, image_id: int, pyramid: Pyramid) -> None:
         if self._loop is None or image_id != self.current:
             return
+        image = pyramid.image
         try:
             editor = self._restored(image_id, image) or MaskEditor(self._loop.opening_mask(image_id))
             self._check_size(editor, image, image_id)
         except LabelerError as error:
             self.failed.emit(self.tr("The image cannot be opened"), error)
             return
-        self.editor = editor
+        self.editor, self.pyramid = editor, pyramid
         self._prediction = self._stored_prediction()
         self._worked_s, self._touched = 0.0, time.monotonic()
         self._presenting = True
@@ -145,6 +148,14 @@ class Desk(QObject):
         editor.restore(draft.entries)
         return editor
 
+    def mask_of(self, image_id: int) -> Mask | None:
+        """The mask of another image: as it was drawn last, else as labelled or predicted; LabelerError if damaged."""
+        assert self._loop is not None
+        if (kept := self._kept.get(image_id)) is not None:
+            return kept.mask
+        draft = Journal.replay(self._loop.project.journal_path(image_id))
+        return self._loop.opening_mask(image_id) if draft is None else draft.mask()
+
     @Slot(int, object)
     def _refuse(self, image_id: int, error: Exception) -> None:
         if image_id == self.current:
@@ -154,13 +165,17 @@ class Desk(QObject):
 
     def prediction(self) -> Mask | None:
         """The current prediction of the image shown."""
-        return self._prediction
+        return None if self._prediction is None else self._prediction[0]
 
-    def _stored_prediction(self) -> Mask | None:
+    def probability(self) -> NDArray[np.uint8] | None:
+        """What the model thinks of each pixel of the image shown, 0..255 for foreground."""
+        return None if self._prediction is None else self._prediction[1]
+
+    def _stored_prediction(self) -> tuple[Mask, NDArray[np.uint8]] | None:
         if self._loop is None or self.current < 0:
             return None
         stored = self._loop.project.prediction(self.current)
-        return None if stored is None else stored[0]
+        return None if stored is None else stored[:2]
 
     def take_prediction(self) -> None:
         """A new prediction of the image shown has come: an untouched mask follows it, a drafted one stays."""

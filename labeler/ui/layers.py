@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from PySide6.QtCore import QPointF, QRect, QSize
 from PySide6.QtGui import QColor, QImage, QPainter
 
+from labeler.images import Pyramid
 from labeler.records import Mask
 from labeler.ui.theme import class_colour
 from labeler.ui.view import View
@@ -27,11 +28,15 @@ _SQUARE = cv2.getStructuringElement(cv2.MORPH_RECT, (3, 3))
 
 @dataclass(frozen=True, slots=True)
 class Tone:
-    """How pixel values are shown: brightness -1..1, contrast 0..4, gamma 0.1..10 (1 is neutral for both)."""
+    """How pixel values are shown: brightness -1..1, contrast 0..4, gamma 0.1..10 (1 is neutral for both).
+
+    ``channel`` shows one channel as grey: 0 red, 1 green, 2 blue; None shows all. A grey image has no channels.
+    """
 
     brightness: float = 0.0
     contrast: float = 1.0
     gamma: float = 1.0
+    channel: int | None = None
 
     def table(self) -> NDArray[np.uint8]:
         """The shown value of each of the 256 values."""
@@ -39,43 +44,61 @@ class Tone:
         shown = np.clip(value, 0, 1) ** (1 / min(max(self.gamma, 0.1), 10))
         return np.rint(255 * shown).astype(np.uint8)
 
+    def shown(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """A piece of an image as it is shown."""
+        if self.channel is not None and pixels.ndim == 3:
+            pixels = pixels[..., self.channel]
+        shown: NDArray[np.uint8] = cv2.LUT(np.ascontiguousarray(pixels), self.table())
+        return shown
+
 
 class ImageLayer:
-    """The image in 8-bit RGB and, made when first needed, its halves, quarters ... for small zooms."""
+    """The image, drawn from the level of its pyramid that fits the zoom."""
 
-    def __init__(self, rgb: NDArray[np.uint8]) -> None:
-        self._levels = [np.ascontiguousarray(rgb)]  # each (h, w, 3)
-        self._drawn = [_rgb_image(self._levels[0])]
-        self.size = QSize(rgb.shape[1], rgb.shape[0])
+    def __init__(self, pyramid: Pyramid) -> None:
+        self._levels = pyramid.levels
+        self._drawn = [_image(level) for level in self._levels]
+        height, width = self._levels[0].shape[:2]
+        self.size = QSize(width, height)
+
+    @property
+    def pixels(self) -> NDArray[np.uint8]:
+        """The image in 8 bit at full size, (H, W) or (H, W, 3)."""
+        return self._levels[0]
 
     def draw(self, painter: QPainter, view: View, shown: QRect, *, tone: Tone) -> None:
         """Paint what lies in ``shown``; the cost goes with its size, not the image's."""
-        index = self._level_for(view.zoom)
+        index = min(max(math.floor(-math.log2(view.zoom)), 0), len(self._levels) - 1)
         height, width = self._levels[index].shape[:2]
         scale_x, scale_y = self.size.width() / width, self.size.height() / height
+        rect = view.image_rect(shown, self.size)
+        if rect is None:
+            return
         painter.save()
         painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform, view.zoom < 2)
         painter.translate(*view.origin)
         painter.scale(view.zoom * scale_x, view.zoom * scale_y)
-        rect = view.image_rect(shown, self.size)
         if tone == Tone():
             painter.drawImage(0, 0, self._drawn[index])
-        elif rect is not None:
+        else:
             # Two pixels more, so that smoothing at the edge sees what it would see in the whole image.
             y0, x0 = max(int(rect[0] / scale_y) - 2, 0), max(int(rect[1] / scale_x) - 2, 0)
             y1, x1 = math.ceil(rect[2] / scale_y) + 2, math.ceil(rect[3] / scale_x) + 2
-            toned = cv2.LUT(self._levels[index][y0:y1, x0:x1], tone.table())
-            painter.drawImage(x0, y0, _rgb_image(toned))
+            painter.drawImage(x0, y0, _image(tone.shown(self._levels[index][y0:y1, x0:x1])))
         painter.restore()
 
-    def _level_for(self, zoom: float) -> int:
-        wanted = max(math.floor(-math.log2(zoom)), 0)
-        while len(self._levels) <= wanted and max(self._levels[-1].shape[:2]) > 64:
-            height, width = self._levels[-1].shape[:2]
-            half = cv2.resize(self._levels[-1], ((width + 1) // 2, (height + 1) // 2), interpolation=cv2.INTER_AREA)
-            self._levels.append(half)
-            self._drawn.append(_rgb_image(half))
-        return min(wanted, len(self._levels) - 1)
+
+class HeatLayer:
+    """A map of how much is in doubt, (H, W) uint8: nothing where it is 0, yellow over red to dark where it is 255."""
+
+    def __init__(self, heat: NDArray[np.uint8]) -> None:
+        self._heat = heat
+
+    def draw(self, painter: QPainter, view: View, shown: QRect) -> None:
+        """Paint what lies in ``shown``."""
+        left, top, ratio, seen = _seen(self._heat, painter, view, shown, pad=0)
+        if seen.any():
+            _draw_pixels(painter, np.take(_HEAT, seen), left, top, ratio)
 
 
 class MaskLayer:
@@ -98,22 +121,35 @@ class MaskLayer:
             return
         if opacity != self._opacity:
             self._fills, self._opacity = _colour_table(opacity), opacity
-        ratio = painter.device().devicePixelRatioF()
-        left, top = math.floor(shown.x() * ratio), math.floor(shown.y() * ratio)
-        columns = np.arange(left - 2, math.ceil((shown.x() + shown.width()) * ratio) + 2)
-        rows = np.arange(top - 2, math.ceil((shown.y() + shown.height()) * ratio) + 2)
-        x, y = view.origin
-        seen = _sampled(self._mask, ((rows + 0.5) / ratio - y) / view.zoom, ((columns + 0.5) / ratio - x) / view.zoom)
+        left, top, ratio, seen = _seen(self._mask, painter, view, shown, pad=2)
         if not seen.any():
             return
+        rows, columns = (np.arange(seen.shape[0]) + top - 2, np.arange(seen.shape[1]) + left - 2)
         traced = _traced(seen, rows, columns, bold=style == "contour")[2:-2, 2:-2]
         pixels = np.take(self._outlines, traced)
         if style == "fill":
             np.copyto(pixels, np.take(self._fills, seen[2:-2, 2:-2]), where=traced == 0)
-        height, width = pixels.shape
-        drawn = QImage(pixels.data, width, height, 4 * width, QImage.Format.Format_ARGB32_Premultiplied)
-        drawn.setDevicePixelRatio(ratio)
-        painter.drawImage(QPointF(left / ratio, top / ratio), drawn)
+        _draw_pixels(painter, pixels, left, top, ratio)
+
+
+def _seen(
+    plane: NDArray[np.uint8], painter: QPainter, view: View, shown: QRect, *, pad: int
+) -> tuple[int, int, float, NDArray[np.uint8]]:
+    """Left, top and ratio of the screen pixels in ``shown``, and the values of ``plane`` there, ``pad`` more around."""
+    ratio = painter.device().devicePixelRatioF()
+    left, top = math.floor(shown.x() * ratio), math.floor(shown.y() * ratio)
+    columns = np.arange(left - pad, math.ceil((shown.x() + shown.width()) * ratio) + pad)
+    rows = np.arange(top - pad, math.ceil((shown.y() + shown.height()) * ratio) + pad)
+    x, y = view.origin
+    seen = _sampled(plane, ((rows + 0.5) / ratio - y) / view.zoom, ((columns + 0.5) / ratio - x) / view.zoom)
+    return left, top, ratio, seen
+
+
+def _draw_pixels(painter: QPainter, pixels: NDArray[np.uint32], left: int, top: int, ratio: float) -> None:
+    height, width = pixels.shape
+    drawn = QImage(pixels.data, width, height, 4 * width, QImage.Format.Format_ARGB32_Premultiplied)
+    drawn.setDevicePixelRatio(ratio)
+    painter.drawImage(QPointF(left / ratio, top / ratio), drawn)
 
 
 def _colour_table(opacity: float) -> NDArray[np.uint32]:
@@ -160,6 +196,27 @@ def _traced(seen: Mask, rows: NDArray[np.int64], columns: NDArray[np.int64], *, 
     return traced
 
 
-def _rgb_image(rgb: NDArray[np.uint8]) -> QImage:
-    height, width = rgb.shape[:2]
-    return QImage(rgb.data, width, height, 3 * width, QImage.Format.Format_RGB888)
+def _image(pixels: NDArray[np.uint8]) -> QImage:
+    height, width = pixels.shape[:2]
+    if pixels.ndim == 2:
+        return QImage(pixels.data, width, height, width, QImage.Format.Format_Grayscale8)
+    return QImage(pixels.data, width, height, 3 * width, QImage.Format.Format_RGB888)
+
+
+def doubt(probability: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """How undecided a model is at each pixel: 0 where it is sure, 255 where it is torn."""
+    table = np.rint(255 - 2 * np.abs(np.arange(256) - 127.5)).clip(0, 255).astype(np.uint8)
+    torn: NDArray[np.uint8] = cv2.LUT(probability, table)
+    return torn
+
+
+def _heat_table() -> NDArray[np.uint32]:
+    """Premultiplied ARGB from nothing to opaque; the lightness falls all the way, whatever colours one sees."""
+    stops = np.array([[0, 253, 231, 37], [90, 253, 190, 60], [170, 221, 73, 45], [225, 90, 10, 60]], np.float64)
+    at = np.array([0, 64, 160, 255])
+    alpha, *colours = (np.interp(np.arange(256), at, stops[:, column]) for column in range(4))
+    planes = [alpha, *(colour * alpha / 255 for colour in colours)]
+    return np.rint(planes).astype(np.uint32).T @ np.array([1 << 24, 1 << 16, 1 << 8, 1], np.uint32)
+
+
+_HEAT = _heat_table()

@@ -10,6 +10,7 @@ from labeler.ui.theme import XL, L, S, state_colour, theme
 
 CORNER = 4.0  # radius of a polygon's corner, in widget pixels
 MARK_PAD = 8  # widget pixels that a ring or a corner reaches past its geometry
+NOTE_PX = 96  # room that a note beside the cursor takes at most
 _DARK = QColor(0, 0, 0, 170)
 
 
@@ -51,6 +52,36 @@ def draw_polygon(
     painter.setBrush(colour if closing else QColor(Qt.GlobalColor.white))
     painter.setPen(QPen(_DARK, 1.5))
     painter.drawEllipse(corners[0], CORNER + (3 if closing else 1.5), CORNER + (3 if closing else 1.5))
+    painter.restore()
+
+
+def draw_outline(painter: QPainter, line: list[QPointF], colour: QColor, *, closes: bool, thick: float = 1.6) -> None:
+    """The way of the cursor since the button went down; with ``closes`` a dotted line leads back to its start."""
+    painter.save()
+    painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+    for pen in (QPen(_DARK, thick + 2), QPen(colour, thick)):
+        pen.setJoinStyle(Qt.PenJoinStyle.RoundJoin)
+        pen.setCapStyle(Qt.PenCapStyle.RoundCap)
+        painter.setPen(pen)
+        painter.drawPolyline(QPolygonF(line)) if len(line) > 1 else painter.drawPoint(line[0])
+    if closes and len(line) > 2:
+        painter.setPen(QPen(colour, 1.2, Qt.PenStyle.DotLine))
+        painter.drawLine(line[-1], line[0])
+    painter.restore()
+
+
+def draw_note(painter: QPainter, text: str, cursor: QPointF) -> None:
+    """A word beside the cursor."""
+    painter.save()
+    painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+    painter.setFont(theme.font("caption"))
+    size = painter.fontMetrics().size(0, text)
+    plate = QRectF(cursor.x() + 14, cursor.y() + 10, size.width() + S, size.height() + 4)
+    painter.setPen(Qt.PenStyle.NoPen)
+    painter.setBrush(QColor(0, 0, 0, 190))
+    painter.drawRoundedRect(plate, 4, 4)
+    painter.setPen(Qt.GlobalColor.white)
+    painter.drawText(plate, Qt.AlignmentFlag.AlignCenter, text)
     painter.restore()
 
 

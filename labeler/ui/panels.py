@@ -22,13 +22,17 @@ from PySide6.QtWidgets import (
 from labeler.ui.actions import keys_of
 from labeler.ui.controls import ActionButton, label, rule, tool_button
 from labeler.ui.theme import XS, M, S, follow, theme
+from labeler.ui.toning import ToneButton
+from labeler.ui.tools import Tool
 
-TOOLS = ("brush", "eraser", "polygon_add", "polygon_subtract", "pan")
+TOOLS = tuple(tool.value for tool in Tool)
 _COLUMN: tuple[tuple[str, ...], ...] = (
-    TOOLS,
+    ("brush", "eraser", "smart_brush", "scribble", "restore_brush"),
+    ("lasso", "polygon_add", "polygon_subtract", "bucket", "wand", "box"),
+    ("pan", "next_part"),
     ("undo", "redo"),
-    ("fill_holes", "remove_specks", "invert", "revert"),
-    ("overlay", "style", "compare"),
+    ("fill_holes", "remove_specks", "smooth", "snap", "invert", "revert", "copy_previous"),
+    ("overlay", "style", "doubt", "compare"),
 )
 
 
@@ -99,6 +103,7 @@ class OptionsBar(QFrame):
     diameter_requested = Signal(float)
     overlay_requested = Signal(str)
     opacity_requested = Signal(float)
+    tone_requested = Signal(object)  # Tone
 
     def __init__(self, actions: Mapping[str, QAction], parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -134,7 +139,9 @@ class OptionsBar(QFrame):
         for slider in (self.diameter_slider, self.opacity):
             slider.setMinimumWidth(40)
             slider.setMaximumWidth(140)
-        self._parts += [self.zoom, *(tool_button(actions[name]) for name in ("fit", "actual"))]
+        self.tone = ToneButton(self)
+        self.tone.panel.tone_requested.connect(self.tone_requested)
+        self._parts += [self.tone, self.zoom, *(tool_button(actions[name]) for name in ("fit", "actual"))]
         for widget in self._parts:
             if widget is self.zoom:
                 layout.addStretch(1)

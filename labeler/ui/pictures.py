@@ -10,11 +10,12 @@ from numpy.typing import NDArray
 from PySide6.QtCore import QObject, Signal, Slot
 
 from labeler.errors import ImageError
+from labeler.images import Pyramid
 from labeler.project import Project
-from labeler.records import Image, ImageState
+from labeler.records import ImageState
 from labeler.ui.worker import ImageLoader, Load, LoadRequest
 
-IMAGE_BYTES = 256 * 2**20  # decoded images kept; the newest stays whatever its size
+IMAGE_BYTES = 256 * 2**20  # of decoded images kept; the newest stays whatever its size
 THUMBNAILS = 600
 THUMBNAIL_SIDE = 96
 
@@ -22,7 +23,7 @@ THUMBNAIL_SIDE = 96
 class Pictures(QObject):
     """What the window shows of image files; it reads the project and writes nothing."""
 
-    loaded = Signal(int, object)  # image_id, image
+    loaded = Signal(int, object)  # image_id, Pyramid
     failed = Signal(int, object)  # image_id, exception
     thumbnail_ready = Signal(int, object)  # image_id, (h, w, 3) uint8
 
@@ -34,7 +35,7 @@ class Pictures(QObject):
         self._project: Project | None = None
         self._opening = 0
         self._wanted = -1  # the image to show as soon as it is decoded
-        self._images: OrderedDict[int, Image] = OrderedDict()
+        self._images: OrderedDict[int, Pyramid] = OrderedDict()
         self._thumbnails: OrderedDict[int, NDArray[np.uint8]] = OrderedDict()
         self._asked: set[int] = set()  # thumbnails on their way, and those that cannot be had
 
@@ -105,7 +106,7 @@ class Pictures(QObject):
         self._asked.difference_update(dropped.image_id for dropped in self._loader.request(wanted))
 
     @Slot(object, object)
-    def _take(self, wanted: LoadRequest, array: NDArray[Any]) -> None:
+    def _take(self, wanted: LoadRequest, array: Any) -> None:
         if wanted.opening != self._opening:
             return
         if wanted.kind is Load.THUMBNAIL:
@@ -120,8 +121,8 @@ class Pictures(QObject):
             self._wanted = -1
             self.loaded.emit(wanted.image_id, array)
 
-    def _keep(self, image_id: int, image: Image) -> None:
-        self._images[image_id] = image
+    def _keep(self, image_id: int, pyramid: Pyramid) -> None:
+        self._images[image_id] = pyramid
         self._images.move_to_end(image_id)
         while len(self._images) > 1 and sum(kept.nbytes for kept in self._images.values()) > IMAGE_BYTES:
             self._images.popitem(last=False)

@@ -78,9 +78,33 @@ class Session(Bench):
         """Clear connected parts of fewer pixels."""
         self._edit(lambda editor: editor.remove_specks(smaller_than))
 
-    def invert(self) -> None:
-        """Swap background and foreground."""
-        self._edit(lambda editor: editor.invert())
+    def smooth(self) -> None:
+        """Round the outlines."""
+        self._edit(lambda editor: editor.smooth())
+
+    def snap(self) -> None:
+        """Move the outlines to the edges of the image."""
+        pyramid = self.pyramid()
+        if pyramid is not None:
+            self._edit(lambda editor: editor.snap(pyramid.levels[0]))
+
+    def invert(self, value: int = 1) -> None:
+        """Make the background this class and all foreground background."""
+        self._edit(lambda editor: editor.invert(value=value))
+
+    def copy_previous(self) -> None:
+        """Take over the mask of the image shown before this one, as one edit."""
+        editor, before = self._desk.editor, self._seen[-1] if self._seen else -1
+        if editor is None or self._loop is None:
+            return
+        with self._blaming(self.tr("The mask was not copied")):
+            mask = None if before < 0 else self._desk.mask_of(before)
+            if mask is None:
+                self.message.emit(self.tr("There is no previous image with a mask."))
+            elif mask.shape != editor.mask.shape:
+                self.message.emit(self.tr("The previous image has another size."))
+            else:
+                self._edit(lambda editor: editor.replace(mask, "copy previous"))
 
     def revert(self) -> None:
         """Make the mask the prediction again."""

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from enum import StrEnum
 from itertools import groupby
 
+import numpy as np
+from numpy.typing import NDArray
+
 from labeler.editing import MaskEditor, Patch, Rect, joined
+from labeler.records import Mask
 from labeler.spans import Point
 
 MIN_DIAMETER, MAX_DIAMETER = 1.0, 1024.0
@@ -17,14 +22,21 @@ class Tool(StrEnum):
 
     BRUSH = "brush"
     ERASER = "eraser"
+    SMART_BRUSH = "smart_brush"
+    SCRIBBLE = "scribble"
     POLYGON_ADD = "polygon_add"
     POLYGON_SUBTRACT = "polygon_subtract"
+    LASSO = "lasso"
+    BUCKET = "bucket"
+    WAND = "wand"
+    BOX = "box"
+    RESTORE = "restore_brush"
     PAN = "pan"
 
     @property
     def paints(self) -> bool:
         """Whether it has a diameter."""
-        return self in (Tool.BRUSH, Tool.ERASER)
+        return self in (Tool.BRUSH, Tool.ERASER, Tool.SMART_BRUSH, Tool.RESTORE)
 
     @property
     def is_polygon(self) -> bool:
@@ -45,11 +57,16 @@ def stepped_diameter(diameter: float, steps: float) -> float:
     return limited_diameter(stepped if abs(steps) >= 1 else diameter * 1.15**steps)
 
 
+Finder = Callable[[Point, float], tuple[Rect, NDArray[np.bool_]] | None]  # centre, diameter -> pixels to paint
+
+
 class BrushInput:
     """Collects points between two flushes; a flush paints them all at once."""
 
     def __init__(self) -> None:
         self._editor: MaskEditor | None = None
+        self._finder: Finder | None = None
+        self._stamped: Point | None = None  # the last centre at which the finder was asked
         self._pending: list[tuple[Point, float]] = []  # with the diameter at that point
         self.last_point: Point | None = None  # where the newest stroke is or ended: a straight segment goes on from it
 
@@ -58,10 +75,23 @@ class BrushInput:
         """Whether a stroke is in hand; others may end it through the editor."""
         return self._editor is not None and self._editor.in_stroke
 
-    def begin(self, editor: MaskEditor, *, value: int, diameter: float, straight: bool) -> None:
-        """Start a stroke; with ``straight`` it starts where the last one ended."""
-        editor.begin_stroke(value=value, diameter=diameter, name="brush" if value else "eraser")
-        self._editor = editor
+    def begin(
+        self,
+        editor: MaskEditor,
+        *,
+        value: int,
+        diameter: float,
+        straight: bool,
+        source: Mask | None = None,
+        finder: Finder | None = None,
+    ) -> None:
+        """Start a stroke; with ``straight`` it starts where the last one ended.
+
+        It paints discs of ``value``, or with a ``source`` its pixels, or with a ``finder`` what that finds in a disc.
+        """
+        name = "revert" if source is not None else "smart brush" if finder else "brush" if value else "eraser"
+        editor.begin_stroke(value=value, diameter=diameter, name=name, source=source)
+        self._editor, self._finder, self._stamped = editor, finder, None
         self._pending = [(self.last_point, diameter)] if straight and self.last_point is not None else []
 
     def add(self, point: Point, diameter: float) -> None:
@@ -75,8 +105,27 @@ class BrushInput:
         dirty: Rect | None = None
         if self._editor is None or not self._editor.in_stroke:
             return None
+        if self._finder is not None:
+            for point, diameter in pending:
+                dirty = joined(dirty, self._stamp(self._editor, self._finder, point, diameter))
+            return dirty
         for diameter, group in groupby(pending, key=lambda entry: entry[1]):
             dirty = joined(dirty, self._editor.extend_stroke([point for point, _ in group], diameter))
+        return dirty
+
+    def _stamp(self, editor: MaskEditor, finder: Finder, point: Point, diameter: float) -> Rect | None:
+        """Ask the finder all the way from the last point, a third of the diameter apart."""
+        start = self._stamped if self._stamped is not None else point
+        steps = math.ceil(math.dist(start, point) / max(diameter / 3, 1.0))
+        if self._stamped is not None and steps <= 1 and math.dist(start, point) < max(diameter / 8, 1.0):
+            return None
+        self._stamped = point
+        dirty: Rect | None = None
+        for step in range(1, max(steps, 1) + 1):
+            share = step / max(steps, 1)
+            centre = start[0] + (point[0] - start[0]) * share, start[1] + (point[1] - start[1]) * share
+            found = finder(centre, diameter)
+            dirty = dirty if found is None else joined(dirty, editor.stamp(*found))
         return dirty
 
     def finish(self) -> Patch | None:

@@ -21,8 +21,9 @@ from PySide6.QtGui import (
 from PySide6.QtWidgets import QSizePolicy, QWidget
 
 from labeler.editing import Rect
-from labeler.records import Mask
-from labeler.ui.layers import CONTOUR_PAD, ImageLayer, MaskLayer, Overlay, Tone
+from labeler.images import Pyramid
+from labeler.records import Image, Mask
+from labeler.ui.layers import CONTOUR_PAD, HeatLayer, ImageLayer, MaskLayer, Overlay, Tone
 from labeler.ui.marks import draw_badge, draw_empty
 from labeler.ui.theme import follow, theme
 from labeler.ui.view import View
@@ -43,6 +44,8 @@ class Viewer(QWidget):
         self._image: ImageLayer | None = None
         self._mask: MaskLayer | None = None
         self._prediction: MaskLayer | None = None
+        self._heat: HeatLayer | None = None
+        self._heat_shown = False
         self._empty_text = ""
         self._view, self._is_fitted = View(), True
         self._tone = Tone()
@@ -60,11 +63,12 @@ class Viewer(QWidget):
 
     # What is shown
 
-    def show_layers(self, rgb: NDArray[np.uint8], mask: Mask, prediction: Mask | None) -> None:
-        """Show an image (H, W, 3), a mask (H, W) over it, and the prediction (H, W) to compare with."""
-        assert mask.shape == rgb.shape[:2], "mask and image differ in size"
+    def show_layers(self, image: Pyramid | Image, mask: Mask, prediction: Mask | None) -> None:
+        """Show an image, a mask (H, W) over it, and the prediction (H, W) to compare with."""
+        pyramid = image if isinstance(image, Pyramid) else Pyramid.of(image)
+        assert mask.shape == pyramid.image.shape[:2], "mask and image differ in size"
         size_before = self._image.size if self._image else None
-        self._image, self._mask = ImageLayer(rgb), MaskLayer(mask)
+        self._image, self._mask, self._heat = ImageLayer(pyramid), MaskLayer(mask), None
         self.show_prediction(prediction)
         if not (self.keep_view and size_before == self._image.size):
             self.fit()
@@ -75,9 +79,15 @@ class Viewer(QWidget):
         self._prediction = MaskLayer(prediction) if prediction is not None else None
         self.update()
 
+    def show_heat(self, heat: NDArray[np.uint8] | None) -> None:
+        """Lay a map of doubt, (H, W) uint8, over the image while ``heat_shown``; None takes it away."""
+        assert heat is None or self._image is None or heat.shape == self._image.pixels.shape[:2]
+        self._heat = HeatLayer(heat) if heat is not None else None
+        self.update()
+
     def clear(self) -> None:
         """Show no image."""
-        self._image = self._mask = self._prediction = None
+        self._image = self._mask = self._prediction = self._heat = None
         self._panned_from = None
         self._hover(None)
         self.update()
@@ -142,6 +152,16 @@ class Viewer(QWidget):
         self.update()
 
     @property
+    def heat_shown(self) -> bool:
+        """Whether the map of doubt is laid over the image, where there is one."""
+        return self._heat_shown
+
+    @heat_shown.setter
+    def heat_shown(self, shown: bool) -> None:
+        self._heat_shown = shown
+        self.update()
+
+    @property
     def peeking(self) -> bool:
         """Whether the bare image is shown, for as long as a key is held."""
         return self._peeking
@@ -189,6 +209,18 @@ class Viewer(QWidget):
         centre = QPointF(self.width() / 2, self.height() / 2)
         self._move_to(self._view.zoomed(factor, about if about is not None else centre))
 
+    def show_rect(self, rect: Rect) -> None:
+        """Bring a rectangle of the image to the middle, near enough to be worked on, and farther where it is large."""
+        if self._image is None:
+            return
+        y0, x0, y1, x1 = rect
+        room = min(self.width() / (x1 - x0), self.height() / (y1 - y0))
+        # Between a fifth and nine tenths of the widget the zoom is left alone.
+        zoom = min(max(self._view.zoom, min(0.2 * room, 16.0)), 0.9 * room)
+        view = self._view.zoomed(zoom / self._view.zoom, QPointF(0, 0))
+        middle = view.to_widget(((x0 + x1) / 2, (y0 + y1) / 2))
+        self._move_to(view.moved(QPointF(self.width() / 2, self.height() / 2) - middle))
+
     def pan_by(self, by: QPointF) -> None:
         """Shift the image by widget pixels."""
         self._move_to(self._view.moved(by))
@@ -227,6 +259,8 @@ class Viewer(QWidget):
     def _draw_layers(self, painter: QPainter, shown: QRect) -> None:
         assert self._image is not None
         self._image.draw(painter, self._view, shown, tone=self._tone)
+        if self._heat is not None and self._heat_shown and not self._peeking:
+            self._heat.draw(painter, self._view, shown)
         mask = self._prediction if self._comparing and self._prediction is not None else self._mask
         if mask is not None and not self._peeking:
             mask.draw(painter, self._view, shown, style=self._overlay, opacity=self._opacity)

@@ -320,7 +320,7 @@ class LoadRequest:
 class ImageLoader(Worker):
     """Decodes on its own thread: the image to show, the one after it, thumbnails (the last asked for first)."""
 
-    loaded = Signal(object, object)  # LoadRequest, array: the image in its own type, or (h, w, 3) uint8
+    loaded = Signal(object, object)  # LoadRequest, a Pyramid, or of a thumbnail (h, w, 3) uint8
     failed = Signal(object, object)  # LoadRequest, the exception
 
     def __init__(self, *, waiting: int = 400, parent: QObject | None = None) -> None:
@@ -354,12 +354,13 @@ class ImageLoader(Worker):
         while (wanted := self._next()) is not None:
             try:
                 image = images.load(wanted.path, sha256=wanted.sha256)
-                if wanted.kind is Load.THUMBNAIL:
-                    image = images.thumbnail(image, wanted.side)
+                made = (
+                    images.thumbnail(image, wanted.side) if wanted.kind is Load.THUMBNAIL else images.Pyramid.of(image)
+                )
             except Exception as error:  # noqa: BLE001 -- not swallowed: it is judged on the main thread
                 self.failed.emit(wanted, error)
             else:
-                self.loaded.emit(wanted, image)
+                self.loaded.emit(wanted, made)
 
     def _next(self) -> LoadRequest | None:
         with self._changed:

@@ -19,7 +19,7 @@ from labeler.ui.controls import label, plain_tabs, rule
 from labeler.ui.gallery import GalleryPanel
 from labeler.ui.gate import GatePanel
 from labeler.ui.inspector import Inspector
-from labeler.ui.layers import Overlay
+from labeler.ui.layers import Overlay, Tone
 from labeler.ui.notices import Banner, Toast
 from labeler.ui.panels import DecisionBar, OptionsBar, ToolColumn
 from labeler.ui.plots import ProgressPanel, TrainingPanel
@@ -173,6 +173,7 @@ class Workspace(QWidget):
         self.options.diameter_requested.connect(self._set_diameter)
         self.options.overlay_requested.connect(lambda style: self.set_overlay(style))
         self.options.opacity_requested.connect(lambda opacity: self.set_opacity(opacity))
+        self.options.tone_requested.connect(self.set_tone)
         self.inspector.class_requested.connect(self.choose_class)
         self.inspector.history.taken.connect(session.take)
         self.inspector.history.compared.connect(self.stage.compare_with)
@@ -227,7 +228,10 @@ class Workspace(QWidget):
         self._inspect(image_id)
 
     def _show_image(self, image_id: int, image: Image, editor: MaskEditor) -> None:
-        self.canvas.show_image(image, editor, self._session.prediction())
+        session = self._session
+        self.canvas.show_image(
+            image, editor, session.prediction(), probability=session.probability(), pyramid=session.pyramid()
+        )
         self.stage.show_image(image)
         self._inspect(image_id)
         self._show_history()
@@ -240,7 +244,7 @@ class Workspace(QWidget):
         self.inspector.show_record(self._session.record(image_id), self._threshold)
 
     def _take_prediction(self, _image_id: int) -> None:
-        self.canvas.show_prediction(self._session.prediction())
+        self.canvas.show_predicted(self._session.prediction(), self._session.probability())
         self._show_history()
 
     def _note_changes(self, changed: set[int] | None) -> None:
@@ -333,6 +337,16 @@ class Workspace(QWidget):
             self.canvas.class_value = value
             self.inspector.show_class(value)
 
+    def pick_class(self) -> None:
+        """Paint the class under the cursor from now on."""
+        if value := self.canvas.value_under_cursor():
+            self.choose_class(value)
+
+    def switch_doubt(self) -> None:
+        """Lay the map of doubt over the image, or take it away."""
+        self.canvas.heat_shown = not self.canvas.heat_shown
+        self._actions["doubt"].setChecked(self.canvas.heat_shown)
+
     def set_overlay(self, style: Overlay) -> None:
         """fill, contour or off."""
         if style != "off":
@@ -353,6 +367,11 @@ class Workspace(QWidget):
         """Opacity of the filled mask, 0.05..1."""
         self.canvas.opacity = min(max(opacity, 0.05), 1.0)
         self.options.show_view(overlay=self.canvas.overlay, opacity=self.canvas.opacity)
+
+    def set_tone(self, tone: Tone) -> None:
+        """How the image is shown; it stays for the next images."""
+        self.canvas.tone = tone
+        self.options.tone.show_tone(tone)
 
     def _set_diameter(self, diameter: float) -> None:
         if self.canvas.tool is Tool.ERASER:

@@ -1,0 +1,224 @@
+"""A simulated person who corrects a predicted mask with the brush or with scribbles, and what it costs them.
+
+The person knows the reference mask, sees every error, and draws without slips: the costs are lower bounds, for both
+tools alike. Seconds are modelled by the keystroke-level model (Card, Moran and Newell 1980: deciding 1.35 s, a key
+0.28 s), Fitts's law for the way to where a stroke starts (0.1 s + 0.15 s per bit) and the steering law for drawing it
+(Accot and Zhai 1997: 0.078 s times length over the width within which the hand may go astray). The brush must keep to
+the outline; a scribble may lie anywhere in what is wrong.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from skimage.graph import route_through_array
+from skimage.morphology import skeletonize
+
+from labeler.editing import Rect, slices, widened
+from labeler.editing.scribble import Scribble, resolved
+from labeler.metrics import iou
+from labeler.records import Mask
+from labeler.spans import Point
+
+DECIDE_S, KEY_S = 1.35, 0.28
+RESIZE_S = 4 * KEY_S  # some strokes of the bracket keys
+UNDO_S = DECIDE_S + 2 * KEY_S
+SCREEN_PX = 900  # the side of the canvas; the image fills it
+FASTEST = 1500.0  # screen pixels a second, whatever the width
+SLACK_PX = 1.5  # an outline drawn this far off (image pixels) is right still
+RADII = (0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0, 16.0, 24.0, 32.0)
+SCRIBBLE_PX = 5.0  # width on the screen
+_MOST_STROKES = 150
+
+
+@dataclass(slots=True)
+class Tally:
+    """What a correction has cost so far: strokes (a click is a short one), of them by brush, seconds, and the IoU."""
+
+    strokes: int = 0
+    brushed: int = 0
+    undone: int = 0
+    seconds: float = 0.0
+    waited: float = 0.0  # of the seconds: for the program's answer
+    iou: float = 0.0
+
+
+@dataclass(slots=True)
+class _Hand:
+    """Where the pointer is and which brush it holds."""
+
+    zoom: float
+    at: Point = (0.0, 0.0)
+    radius: float = 6.0
+    tally: Tally = field(default_factory=Tally)
+
+    def draw(self, path: NDArray[np.intp], *, slack: float, decides: bool) -> None:
+        """Draw a path of (row, column) with ``slack`` image pixels to either side in all."""
+        start, width = (float(path[0][1]), float(path[0][0])), max(slack, 1.0) * self.zoom
+        far = math.dist(self.at, start) * self.zoom
+        length = len(path) * self.zoom
+        self.tally.seconds += 0.1 + 0.15 * math.log2(far / width + 1) + max(0.078 * length / width, length / FASTEST)
+        self.tally.seconds += DECIDE_S if decides else 0.0
+        self.tally.strokes += 1
+        self.at = float(path[-1][1]), float(path[-1][0])
+
+    def take(self, radius: float) -> None:
+        """Change the size of the brush where it is another one."""
+        self.tally.seconds += RESIZE_S if radius != self.radius else 0.0
+        self.radius = radius
+
+
+def with_brush(mask: Mask, reference: Mask, *, goal: float = 0.95) -> Tally:
+    """Correct a binary mask (H, W) with the plain brush until its IoU with the reference is ``goal``."""
+    mask, hand = mask.copy(), _hand(mask)
+    while _lacks(hand, mask, reference, goal):
+        wrong = next(_errors(mask, reference), None)
+        if wrong is None:
+            break
+        _brush(hand, mask, reference, *wrong)
+    return hand.tally
+
+
+def with_scribbles(
+    rgb: NDArray[np.uint8], mask: Mask, probability: NDArray[np.uint8] | None, reference: Mask, *, goal: float = 0.95
+) -> Tally:
+    """Correct with scribbles; what a scribble has made worse is undone and mended with the brush."""
+    mask, hand = mask.copy(), _hand(mask)
+    earlier: list[Scribble] = []
+    while _lacks(hand, mask, reference, goal):
+        wrong = next(_errors(mask, reference), None)
+        if wrong is None:
+            break
+        if not _scribble(hand, rgb, mask, probability, reference, wrong, earlier):
+            _brush(hand, mask, reference, *wrong)
+    return hand.tally
+
+
+def _hand(mask: Mask) -> _Hand:
+    return _Hand(zoom=max(SCREEN_PX / max(mask.shape), 3.0))
+
+
+def _lacks(hand: _Hand, mask: Mask, reference: Mask, goal: float) -> bool:
+    hand.tally.iou = float(iou(mask, reference))
+    return hand.tally.iou < goal and hand.tally.strokes < _MOST_STROKES
+
+
+def _errors(mask: Mask, reference: Mask) -> Iterator[tuple[Rect, NDArray[np.bool_], int]]:
+    """Connected wrong parts, the largest first: rectangle, its wrong pixels, and what they should be."""
+    found = []
+    for value in (0, 1):
+        wrong = ((mask != reference) & (reference == value)).astype(np.uint8)
+        _, names, stats, _ = cv2.connectedComponentsWithStats(wrong, connectivity=8)
+        found += [(area, value, name, names, box) for name, (*box, area) in enumerate(stats.tolist()) if name]
+    for _, value, name, names, (x, y, w, h) in sorted(found, key=lambda part: -part[0]):
+        rect = y, x, y + h, x + w
+        yield rect, names[slices(rect)] == name, value
+
+
+def _brush(hand: _Hand, mask: Mask, reference: Mask, box: Rect, wrong: NDArray[np.bool_], value: int) -> None:
+    """Paint over one wrong part with the brush that mends most a second, without leaving what should be ``value``."""
+    rect = widened(box, round(2 * RADII[-1]) + 2, mask.shape)
+    target = (reference[slices(rect)] == value).astype(np.uint8)
+    missing = np.zeros(target.shape, np.uint8)
+    missing[slices(box, rect[:2])] = wrong
+    padded = cv2.copyMakeBorder(target, 1, 1, 1, 1, cv2.BORDER_REPLICATE)
+    # The centre of a disc of radius r covers the pixels whose centres are within r.
+    room = cv2.distanceTransform(padded, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)[1:-1, 1:-1]
+    best: tuple[float, float, NDArray[np.bool_], NDArray[np.bool_], float] | None = None
+    # A disc that fits nowhere near what is wrong needs no plan.
+    most = float(room[cv2.dilate(missing, np.ones((9, 9), np.uint8)) > 0].max()) + 4
+    for radius in (radius for radius in RADII if radius <= max(most, RADII[0])):
+        plan = _plan(room, missing, radius)
+        if plan is None:
+            continue
+        path, covered, slack = plan
+        seconds = 0.5 + 0.078 * np.count_nonzero(path) / max(slack, 1.0) + (RESIZE_S if radius != hand.radius else 0)
+        rate = np.count_nonzero(covered & (missing > 0)) / seconds
+        if best is None or rate > best[0]:
+            best = rate, radius, path, covered, slack
+    assert best is not None, "the smallest brush fits everywhere"
+    _, radius, path, covered, slack = best
+    hand.take(radius)
+    for number, piece in enumerate(_pieces(path)):
+        hand.draw(piece + np.array(rect[:2]), slack=slack, decides=number == 0)
+        hand.tally.brushed += 1
+    mask[slices(rect)][covered & (target > 0)] = value
+
+
+def _plan(
+    room: NDArray[np.float32], missing: Mask, radius: float
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_], float] | None:
+    """Path of the centre, pixels painted, and how far the hand may stray, for a brush of this radius."""
+    side = 2 * math.floor(radius) + 1
+    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side))
+    allowed = (room > radius - 0.25) & (cv2.dilate(missing, disc) > 0)
+    if not allowed.any():
+        return None
+    path = skeletonize(allowed) if allowed.sum() > 2 else allowed
+    covered = cv2.dilate(path.astype(np.uint8), disc) > 0
+    if not (covered & (missing > 0)).any():
+        return None
+    slack = 2 * float(np.median(room[path] - radius).clip(0)) + SLACK_PX
+    return path, covered, slack
+
+
+def _pieces(path: NDArray[np.bool_]) -> Iterator[NDArray[np.intp]]:
+    count, names = cv2.connectedComponents(path.astype(np.uint8), connectivity=8)
+    for name in range(1, count):
+        yield np.argwhere(names == name)
+
+
+def _scribble(
+    hand: _Hand,
+    rgb: NDArray[np.uint8],
+    mask: Mask,
+    probability: NDArray[np.uint8] | None,
+    reference: Mask,
+    wrong: tuple[Rect, NDArray[np.bool_], int],
+    earlier: list[Scribble],
+) -> bool:
+    """Draw through the middle of one wrong part; False where the answer was worse and has been undone."""
+    box, part, value = wrong
+    path, slack = _middle(part)
+    path = path + np.array(box[:2])
+    hand.draw(path, slack=slack, decides=True)
+    points = tuple((column + 0.5, row + 0.5) for row, column in path.tolist())
+    scribble = Scribble(points, max(min(SCRIBBLE_PX / hand.zoom, slack), 1.0), value)
+    started = time.perf_counter()
+    made = resolved(rgb, mask, probability, scribble, earlier)
+    waited = time.perf_counter() - started
+    hand.tally.seconds += waited
+    hand.tally.waited += waited
+    before = np.count_nonzero(mask != reference)
+    after = mask.copy()
+    if made is not None:
+        after[slices(made[0])] = made[1]
+    if np.count_nonzero(after != reference) >= before:
+        hand.tally.seconds += UNDO_S
+        hand.tally.undone += 1
+        return False
+    mask[:] = after
+    earlier.append(scribble)
+    return True
+
+
+def _middle(part: NDArray[np.bool_]) -> tuple[NDArray[np.intp], float]:
+    """The middle of a part as a path of (row, column), and how far the hand may stray from it."""
+    padded = np.pad(part, 1)
+    room = cv2.distanceTransform(padded.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+    spine = np.argwhere(skeletonize(padded)) if part.sum() > 2 else np.argwhere(padded)
+    if not len(spine):
+        spine = np.argwhere(padded)
+    first = spine[np.argmax(((spine - spine.mean(axis=0)) ** 2).sum(axis=1))]
+    last = spine[np.argmax(((spine - first) ** 2).sum(axis=1))]
+    costs = np.where(padded, 1 + 8 / np.maximum(room, 0.5) ** 2, -1)
+    path = np.array(route_through_array(costs, first, last, fully_connected=True)[0])
+    trimmed = path[len(path) // 5 : max(len(path) - len(path) // 5, len(path) // 5 + 1)]
+    slack = 2 * float(np.median(room[tuple(trimmed.T)]))
+    return trimmed - 1, slack

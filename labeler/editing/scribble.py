@@ -29,10 +29,11 @@ from labeler.spans import Point
 _NEAR, _FAR = 80, 112  # pixels around a stroke that may change: at least, at most
 _WAVES = 96  # random features of the classifier
 _TAUGHT = 5000  # pixels of the mask that it is taught, at most
-_SAID = 0.25  # share of the lesson that the strokes make up
+_SAID = 0.2  # share of the lesson that the strokes make up
 _DEEP = 4.0  # pixels from its outline at which the mask is trusted most
 _REACH = 14.0  # length of the way from the stroke, along what looks like it, within which the mask is doubted
 _MASK, _LOOK = 1.3, 1.0  # weights of mask and classifier
+_GAIN = 0.6  # what speaks for it near the stroke
 _BIAS = 0.3  # what speaks against any change far from the stroke
 _PRIOR = 0.3  # of both against the neighbours
 _EDGE = 2.0  # steps of the image, in units of the usual one, that separate
@@ -80,7 +81,7 @@ def resolved(
     gained = said
     for _ in range(_ROUNDS):  # what was gained teaches the next round
         score = _judged(look, np.where(wanted | gained, np.float32(1), -trust), confirmed, denied)
-        mind = _LOOK * score + (_MASK * _depth(wanted) - _BIAS) * trust
+        mind = _LOOK * score + (_MASK * _depth(wanted) - _BIAS) * trust + _GAIN * (1 - trust)
         field = _walked(look[..., :1], mind, confirmed, denied)
         gained = ((field > 0) & ~wanted & ~denied) | said
     after = old.copy()

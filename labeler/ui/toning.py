@@ -55,6 +55,7 @@ class TonePanel(QFrame):
         grid.addWidget(label(self.tr("Channel")), 3, 0)
         grid.addWidget(self.channel, 3, 1, 1, 2)
         self.reset = QPushButton(self.tr("As stored"))
+        self.reset.setAccessibleName(self.tr("Show the image as it is stored"))
         self.reset.setToolTip(self.tr("Show the image as it is stored"))
         self.reset.clicked.connect(lambda: self.tone_requested.emit(Tone()))
         grid.addWidget(label(self.tr("Only the display changes."), "caption"), 4, 0, 1, 2)

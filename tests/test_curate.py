@@ -87,7 +87,8 @@ def test_ours_labels_until_no_image_without_a_label_falls_short(tmp_path: Path) 
     labelled = {label["index"] for label in result["history"]}
     assert set(agreement.below(experiment.plan.bar)) <= labelled
     assert result["labels"] == len(labelled) == result["core"] + result["holdout"]
-    assert result["stream"]["below"] == len(agreement.below(experiment.plan.bar))
+    below = len(agreement.below(experiment.plan.bar))
+    assert (result["stream"]["below"], result["stream"]["below_labelled"]) == (below, below)
     assert result["stream"]["iou"]["min"] == pytest.approx(agreement.plain.min())
     assert np.allclose(figures_of(tmp_path, Run("ours", 0, 0))["stream_plain"], agreement.plain)
     assert result["fresh"]["images"] == 6

@@ -105,7 +105,7 @@ class Experiment:
             fresh = yield from measure(predictor, self.fresh, range(len(self.fresh)), phase="measuring fresh images")
         figures["seconds"]["measuring"] = time.monotonic() - begin
         _keep_figures(folder / FIGURES, stream, fresh)
-        bar = self.plan.bar
+        bar, labelled = self.plan.bar, [label["index"] for label in figures["history"]]
         result = {
             "arm": run.arm,
             "seed": run.seed,
@@ -115,7 +115,7 @@ class Experiment:
             "streamed": len(order),
             "model": str(model.relative_to(self.out)),
             **figures,
-            "stream": stream.summary(bar),
+            "stream": {**stream.summary(bar), "below_labelled": int(np.isin(stream.below(bar), labelled).sum())},
             "fresh": None if fresh is None else fresh.summary(bar),
         }
         write_atomically(folder / RESULT, json.dumps(result, indent=1).encode())

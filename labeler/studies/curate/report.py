@@ -118,12 +118,15 @@ def arms_table(rows: Sequence[Result], place: str, title: str) -> str:
 
 
 def _runs_table(results: Sequence[Result]) -> str:
-    columns = ("arm", "seed", "fold", "labels", "core", "holdout", "before the sweep", "rounds", "minutes", "ended")
+    figures = ("labels", "core", "holdout", "before the sweep", "rounds", "minutes", "below", "of which labelled")
+    columns = ("arm", "seed", "fold", *figures, "ended")
     rows = [
         [
             *(run[name] for name in ("arm", "seed", "fold", "labels", "core", "holdout", "walk_labels")),
             len(run["rounds"]),
             f"{run['seconds']['all'] / 60:.1f}",
+            run["stream"]["below"],
+            run["stream"]["below_labelled"],
             run["ended"],
         ]
         for run in results

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from labeler.candidates import CandidateRows
 from labeler.database import Database
 from labeler.embeddings import Embeddings
 from labeler.errors import ProjectError
@@ -73,6 +74,7 @@ class Catalogue:
         """``home`` is the project's folder: images inside it are stored relative to it."""
         self.locations = Locations(database, home=home)
         self.embeddings = Embeddings(database)
+        self.candidates = CandidateRows(database)
         self._database = database
         self._home = home
 
@@ -172,14 +174,11 @@ class Catalogue:
     def _never_was_readable(self, image_id: int) -> bool:
         return self._database.row("SELECT 1 FROM images WHERE id = ? AND sha256 IS NULL", (image_id,)) is not None
 
-    def images(
-        self, *, state: ImageState | None = None, after: int = 0, limit: int | None = None, by_confidence: bool = False
-    ) -> list[ImageRecord]:
-        """Images by id above ``after``, or as a queue: skipped ones last, the least confident first."""
+    def images(self, *, state: ImageState | None = None, after: int = 0, limit: int | None = None) -> list[ImageRecord]:
+        """Images with an id above ``after``, by id."""
         where = "WHERE i.id > ?" + ("" if state is None else " AND i.state = ?")
         values = (after,) if state is None else (after, state)
-        order = "i.skips, i.confidence, i.id" if by_confidence else "i.id"
-        query = f"{_IMAGE} {where} ORDER BY {order} LIMIT ?"
+        query = f"{_IMAGE} {where} ORDER BY i.id LIMIT ?"
         return [self._image(row) for row in self._database.rows(query, (*values, -1 if limit is None else limit))]
 
     def image(self, image_id: int) -> ImageRecord:
@@ -208,6 +207,23 @@ class Catalogue:
             if len(found) < limit:
                 found += self._database.rows(query, (state, version, limit - len(found)))
         return [self._image(row) for row in found]
+
+    def images_of(self, image_ids: Sequence[int]) -> list[ImageRecord]:
+        """These images, in the order given."""
+        rows = self._database.rows(
+            f"{_IMAGE} WHERE i.id IN (SELECT value FROM json_each(?))", (json.dumps(list(image_ids)),)
+        )
+        found = {row[0]: self._image(row) for row in rows}
+        return [found[image_id] for image_id in image_ids]
+
+    def core_to_predict(self, version: int, *, most: int) -> list[ImageRecord]:
+        """Of the ``most`` newest labelled images of the core those without a prediction by ``version``."""
+        newest = json.dumps(self.candidates.newest_labelled(most, split=Split.CORE))
+        rows = self._database.rows(
+            "SELECT id FROM images WHERE id IN (SELECT value FROM json_each(?)) AND model_version IS NOT ?",
+            (newest, version),
+        )
+        return self.images_of([image_id for (image_id,) in rows])
 
     def counts(self) -> Counts:
         """How many images are in each state."""
@@ -333,6 +349,15 @@ class Catalogue:
             "WHERE id IN (SELECT value FROM json_each(?)) AND model_version IS NOT NULL"
         )
         return dict(self._database.rows(query, (ids,)))
+
+    def without_looks(self, states: Sequence[ImageState], *, among: int, limit: int) -> list[ImageRecord]:
+        """Images that have no embedding, of the first ``among`` by lot."""
+        drawn = self.candidates.lowest("sha256", states, among)
+        rows = self._database.rows(
+            "SELECT value FROM json_each(?) WHERE value NOT IN (SELECT image_id FROM embeddings) LIMIT ?",
+            (json.dumps(drawn), limit),
+        )
+        return self.images_of([image_id for (image_id,) in rows])
 
     def regate(self, threshold: float) -> tuple[int, int]:
         """States of all undecided images from their confidence; (newly accepted, newly queued)."""

@@ -42,6 +42,11 @@ class Database:
         """Close the connection; SQLite folds the write-ahead log into the file."""
         self._connection.close()
 
+    @property
+    def changes(self) -> int:
+        """Grows with every row that is changed: what was read at the same figure still holds."""
+        return self._connection.total_changes
+
     @contextlib.contextmanager
     def transaction(self, *, durable: bool = True) -> Iterator[None]:
         """All or nothing; inside another one it is a part of that.

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from labeler.database import Database
-from labeler.records import PredictionRecord
+from labeler.records import Embedding, PredictionRecord
 
 
 class Embeddings:
@@ -16,6 +17,14 @@ class Embeddings:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+
+    def add_looks(self, looks: Iterable[tuple[int, Embedding]]) -> None:
+        """Keep (image id, vector) from before any model; an embedding by a model is not replaced."""
+        with self._database.transaction(durable=False):
+            self._database.write_many(
+                "INSERT OR IGNORE INTO embeddings (image_id, vector) VALUES (?, ?)",
+                ((image_id, vector.astype(np.float16).tobytes()) for image_id, vector in looks),
+            )
 
     def add(self, records: Iterable[PredictionRecord]) -> None:
         """Keep the embeddings of predictions, inside the caller's transaction; of each image the newest stays."""
@@ -33,14 +42,14 @@ class Embeddings:
 
         (N, 0) where no image has one.
         """
-        rows = self._database.rows("SELECT image_id, vector FROM embeddings WHERE model_version IS ?", (version,))
+        rows = self._database.rows(
+            "SELECT wanted.key, e.vector FROM json_each(?) wanted JOIN embeddings e ON e.image_id = wanted.value "
+            "WHERE e.model_version IS ?",
+            (json.dumps(list(image_ids)), version),
+        )
         if not rows:
             return np.zeros((len(image_ids), 0), np.float32)
-        place = dict.fromkeys(image_ids, -1)
-        kept = [(image_id, vector) for image_id, vector in rows if image_id in place]
-        if not kept:
-            return np.zeros((len(image_ids), 0), np.float32)
-        place.update((image_id, index) for index, (image_id, _) in enumerate(kept))
-        stored = np.frombuffer(b"".join(vector for _, vector in kept), np.float16).reshape(len(kept), -1)
-        table = np.concatenate([stored.astype(np.float32), np.zeros((1, stored.shape[1]), np.float32)])
-        return table[[place[image_id] for image_id in image_ids]]
+        stored = np.frombuffer(b"".join(vector for _, vector in rows), np.float16).reshape(len(rows), -1)
+        vectors = np.zeros((len(image_ids), stored.shape[1]), np.float32)
+        vectors[[place for place, _ in rows]] = stored
+        return vectors

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 
-from labeler.inference import Predictor, predict_files
+from labeler.inference import Predictor, looks_of_files, predict_files
 from labeler.loop import Loop, RoundOutcome
 from labeler.project import Project
 from labeler.records import Progress, StreamItem, UnreadableItem
@@ -57,6 +57,12 @@ class Forecaster:
 
     def predict_waiting(self, *, sweep: bool = True) -> Generator[Progress, None, int]:
         """Predict and gate queue and pool, then (``sweep``) what older models accepted; returns how many images."""
+        done = 0
+        while (looks := self.loop.looks_job()) is not None:
+            for looked in looks_of_files(looks):
+                self.loop.record(looked)
+                done += len(looked)
+                yield Progress("looking", done, 0)
         done = 0
         while (job := self.loop.prediction_job(sweep=sweep)) is not None:
             if self._predictor is None or self._predictor.version != job.version:

@@ -15,13 +15,14 @@ from torch import Tensor
 from torch.nn import functional
 
 from labeler import checkpoint, images, masks, metrics
+from labeler.appearance import appearance
 from labeler.confidence import predictions_of
 from labeler.dataset import network_input, resized
 from labeler.device import autocast_dtype, choose_device, is_out_of_memory, release_memory
 from labeler.errors import LabelerError, MaskError
 from labeler.files import prediction_paths
 from labeler.networks import FoldedUNet, ResidualUNet
-from labeler.records import Image, Prediction, PredictionRecord
+from labeler.records import Embedding, Image, Prediction, PredictionRecord
 
 BATCH_PIXELS = 32 * 128 * 128  # larger batches are not faster on a processor, and answer later
 TILE = 768  # sides of the tiles of an image that is larger than LARGEST
@@ -182,6 +183,28 @@ def _compared(prediction: Prediction, item: JobImage, folder: Path) -> Predictio
         return prediction
     kept = float(metrics.iou(before, prediction.mask))
     return replace(prediction, signals={**prediction.signals, "kept": kept})
+
+
+@dataclass(frozen=True, slots=True)
+class LooksJob:
+    """Images whose appearance is wanted, from before any model."""
+
+    items: tuple[JobImage, ...]
+    version: int = 0  # of no model
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What an image looks like without a model."""
+
+    image_id: int
+    embedding: Embedding
+
+
+def looks_of_files(job: LooksJob) -> Generator[list[Look | FailedImage], None, None]:
+    """The appearance of each image of a job, a batch a step."""
+    for batch in _decoded_ahead(job.items):
+        yield [item if isinstance(item, FailedImage) else Look(item[0].image_id, appearance(item[1])) for item in batch]
 
 
 def store(folder: Path, image_id: int, version: int, prediction: Prediction) -> PredictionRecord:

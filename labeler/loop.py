@@ -14,11 +14,10 @@ from pathlib import Path
 import numpy as np
 
 from labeler import checkpoint
-from labeler.acquisition import ORDERS
 from labeler.dataset import Sample
 from labeler.errors import CheckpointError, ProjectError, TrainingError
 from labeler.files import sha256_of_file
-from labeler.inference import FailedImage, JobImage, PredictionJob
+from labeler.inference import FailedImage, JobImage, Look, LooksJob, PredictionJob
 from labeler.project import Project
 from labeler.records import (
     Counts,
@@ -33,6 +32,7 @@ from labeler.records import (
     VersionStatus,
 )
 from labeler.training import RoundResult, TrainingJob
+from labeler.waiting import COMPARED, CONSIDERED, Queue
 
 NEVER = math.inf  # a threshold that no confidence reaches
 LEAST_CORE = 0.6  # of ``first_labels``: a smaller core is not worth a long round
@@ -72,13 +72,16 @@ class Loop:
     def __init__(self, project: Project) -> None:
         self.project = project
         self.in_hand: int | None = None  # the image in front of a person is never accepted behind their back
+        self._queue = Queue(project, trained_mark=self._trained_mark)
+        self._lost: set[int] = set()  # labelled images that could not be read: their labels stay
 
     # -- predictions ------------------------------------------------------------------------------------------
 
     def prediction_job(self, *, limit: int = 64, first: int | None = None, sweep: bool = True) -> PredictionJob | None:
         """What to predict next, ``first`` before all; None with no model or nothing left to predict.
 
-        With ``sweep``, what an older model accepted comes last: the champion may think otherwise.
+        The queue first, then the core, which the queue's order compares with, then the pool. With ``sweep``, what an
+        older model accepted comes last: the champion may think otherwise.
         """
         champion = self.project.champion()
         if champion is None:
@@ -87,10 +90,9 @@ class Loop:
         front = [record for record in waiting if record.image_id == first]
         if first is not None and not front and self._wants_prediction(first, champion.version):
             front = [self.project.image(first)]
-        rest = [record for record in waiting if record.image_id != first]
-        items = tuple(
-            JobImage(record.image_id, record.path, record.sha256, record.model_version) for record in chain(front, rest)
-        )
+        core = [] if len(front) >= limit else self._core_to_predict(champion.version)
+        rest = sorted((record for record in (*waiting, *core) if record.image_id != first), key=_prediction_rank)
+        items = tuple(map(_job_image, chain(front, rest)))
         if not items:
             return None
         return PredictionJob(
@@ -102,6 +104,19 @@ class Loop:
             device=self.project.settings.device,
         )
 
+    def looks_job(self, *, limit: int = 64) -> LooksJob | None:
+        """Images to look at before the first model, so that it starts from typical ones; None once there is one."""
+        if self.project.champion() is not None:
+            return None
+        found = self.project.catalogue.without_looks(
+            (ImageState.QUEUED, ImageState.POOL), among=CONSIDERED, limit=limit
+        )
+        return LooksJob(tuple(map(_job_image, found))) if found else None
+
+    def _core_to_predict(self, version: int) -> list[ImageRecord]:
+        core = self.project.catalogue.core_to_predict(version, most=COMPARED)
+        return [record for record in core if record.image_id not in self._lost]
+
     def _wants_prediction(self, image_id: int, version: int) -> bool:
         record = self.project.image(image_id)
         return (
@@ -109,11 +124,14 @@ class Loop:
             and record.model_version != version
         )
 
-    def record(self, results: Sequence[PredictionRecord | FailedImage]) -> None:
-        """Write predictions down and gate them; images that cannot be read any more are set apart."""
+    def record(self, results: Sequence[PredictionRecord | Look | FailedImage]) -> None:
+        """Write predictions and looks down and gate; images that cannot be read any more are set apart."""
         for failed in results:
             if isinstance(failed, FailedImage):
-                self.project.set_state(failed.image_id, ImageState.UNREADABLE, reason=failed.reason)
+                self._set_apart(failed)
+        looks = [(item.image_id, item.embedding) for item in results if isinstance(item, Look)]
+        if looks:
+            self.project.catalogue.embeddings.add_looks(looks)
         champion = self.project.champion()
         records = [
             item
@@ -129,6 +147,12 @@ class Loop:
             [r for r in records if r.image_id not in held], threshold=self.project.settings.threshold
         )
 
+    def _set_apart(self, failed: FailedImage) -> None:
+        if self.project.image(failed.image_id).state is ImageState.LABELLED:
+            self._lost.add(failed.image_id)
+        else:
+            self.project.set_state(failed.image_id, ImageState.UNREADABLE, reason=failed.reason)
+
     def set_threshold(self, threshold: float) -> tuple[int, int]:
         """Gate again with another threshold: how many were newly accepted and newly queued."""
         changed = self.project.regate(threshold)
@@ -137,19 +161,20 @@ class Loop:
 
     # -- queries ----------------------------------------------------------------------------------------------
 
-    def queue(self, *, order: str = "confidence", limit: int | None = None) -> list[ImageRecord]:
-        """Images that wait for a person, in order; before the first model, all images in a random order."""
-        if self.project.champion() is None:
-            waiting = [*self.project.images(state=ImageState.QUEUED), *self.project.images(state=ImageState.POOL)]
-            return ORDERS["random"](waiting)[:limit]
-        if order == "confidence":  # the catalogue has an index for it
-            return self.project.images(state=ImageState.QUEUED, by_confidence=True, limit=limit)
-        return ORDERS[order](self.project.images(state=ImageState.QUEUED))[:limit]
+    def queue(self, *, order: str = "", limit: int | None = None) -> list[ImageRecord]:
+        """Images that wait for a person, in the order named (see ``acquisition``), else in that of the settings.
 
-    def next_query(self, after: int | None = None, *, order: str = "confidence") -> int | None:
+        Before the first model all images wait: some typical ones first, the others by lot.
+        """
+        return self.project.catalogue.images_of(self.waiting(order=order, limit=limit))
+
+    def waiting(self, *, order: str = "", limit: int | None = None) -> list[int]:
+        """The ids of ``queue``."""
+        return self._queue.ids(order or self.project.settings.acquisition, limit=limit)
+
+    def next_query(self, after: int | None = None, *, order: str = "") -> int | None:
         """The first image of the queue that is not ``after``; None where nothing waits."""
-        waiting = (record.image_id for record in self.queue(order=order, limit=2))
-        return next((image_id for image_id in waiting if image_id != after), None)
+        return next((image_id for image_id in self.waiting(order=order, limit=2) if image_id != after), None)
 
     def opening_mask(self, image_id: int) -> Mask:
         """What the canvas opens with: the label, else the prediction, else nothing."""
@@ -360,6 +385,14 @@ class Loop:
             labels_until_round=self.labels_until_round,
             first_labels=self.project.settings.first_labels,
         )
+
+
+def _job_image(record: ImageRecord) -> JobImage:
+    return JobImage(record.image_id, record.path, record.sha256, record.model_version)
+
+
+def _prediction_rank(record: ImageRecord) -> int:
+    return (ImageState.QUEUED, ImageState.LABELLED, ImageState.POOL, ImageState.ACCEPTED).index(record.state)
 
 
 def not_worse(challenger: Sequence[float], champion: Sequence[float] | None) -> bool:

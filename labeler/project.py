@@ -68,7 +68,7 @@ class Project:
         self._lock = lock
         self._scratch = scratch
         self._database = database
-        self._catalogue = Catalogue(database, home=folder)
+        self.catalogue = self._catalogue = Catalogue(database, home=folder)
         self._ledger = Ledger(database, masks=self.masks_folder, models=self.models_folder)
         self._pixels = Pixels(self._catalogue, self._ledger, home=folder, predictions=self.predictions_folder)
 
@@ -137,6 +137,11 @@ class Project:
         """What a person should know of the disk that the project lies on; mostly empty."""
         share = network_share(self.folder)
         return f"{self.folder} is on a network share ({share}): slower, and locks may fail" if share else ""
+
+    @property
+    def changes(self) -> int:
+        """Grows with every change of the catalogue: what was read at the same figure still holds."""
+        return self._database.changes
 
     @property
     def is_writable(self) -> bool:
@@ -232,11 +237,9 @@ class Project:
         """One image; ProjectError where there is none with this id."""
         return self._catalogue.image(image_id)
 
-    def images(
-        self, *, state: ImageState | None = None, after: int = 0, limit: int | None = None, by_confidence: bool = False
-    ) -> list[ImageRecord]:
-        """Images with an id above ``after``, by id or the least confident first."""
-        return self._catalogue.images(state=state, after=after, limit=limit, by_confidence=by_confidence)
+    def images(self, *, state: ImageState | None = None, after: int = 0, limit: int | None = None) -> list[ImageRecord]:
+        """Images with an id above ``after``, by id."""
+        return self._catalogue.images(state=state, after=after, limit=limit)
 
     def briefs(self, *, after: int = 0, limit: int) -> list[Brief]:
         """What lists sort and filter by, of the images with an id above ``after``; some microseconds an image."""
@@ -302,10 +305,6 @@ class Project:
         None where there is none, or its files are lost: then the image is predicted again.
         """
         return self._pixels.prediction(self.image(image_id))
-
-    def embeddings(self, image_ids: Sequence[int], *, version: int | None) -> NDArray[np.float32]:
-        """Unit vectors (N, D) of images as ``version`` (None: no model yet) sees them; zeros where there is none."""
-        return self._catalogue.embeddings.read(image_ids, version=version)
 
     def moved_by_round(self) -> dict[int, str]:
         """What became another state since the champion was published: image id -> the state before."""

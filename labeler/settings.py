@@ -43,6 +43,9 @@ class Settings(_Table):
         2.0, "Seconds without a new label before a round starts by itself.", "Rounds", ge=0, le=600
     )
     holdout_every: int = _field(6, "Every n-th label judges and is never trained on.", "Rounds", ge=2, le=100)
+    acquisition: Literal[
+        "informative", "confidence", "margin", "entropy", "disagreement", "coreset", "random", "streamed"
+    ] = _field("informative", "Which waiting image comes first.", "Rounds")
     base_width: int = _field(
         0, "Channels of the first stage of the U-Net (article: 16); 0 chooses by the device.", "Network", ge=0, le=64
     )

@@ -96,7 +96,7 @@ def test_short_statements_at_many_images(catalogue: Catalogue) -> None:
         catalogue.counts()
         catalogue.image(ids[n])
         catalogue.to_predict(2, limit=64)
-        catalogue.images(state=ImageState.QUEUED, by_confidence=True, limit=64)
+        catalogue.candidates.lowest("confidence", [ImageState.QUEUED], 64)
     # 80 statements; a full scan in each would take some 5 ms apiece on a quiet machine.
     assert time.perf_counter() - started < 1.0
 
@@ -259,7 +259,7 @@ def test_project_of_the_first_schema_opens_without_loss(tmp_path: Path, monkeypa
         assert (waiting.state, waiting.skips, waiting.signals) == (ImageState.POOL, 2, {})
         assert (labelled.origin, labelled.confidence, labelled.soft_iou) == (LabelOrigin.CORRECTED, 0.5, 0.625)
         assert project.counts() == Counts(streamed=2, pool=1, labelled=1, core=1)
-        assert project.embeddings([1, 2], version=3).shape == (2, 0)
+        assert project.catalogue.embeddings.read([1, 2], version=3).shape == (2, 0)
     with contextlib.closing(sqlite3.connect(path)) as new:
         for table, before_rows in rows.items():
             found = new.execute(f"SELECT * FROM {table}").fetchall()

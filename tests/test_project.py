@@ -462,8 +462,8 @@ def test_least_confident_images_can_be_listed_first(project: Project, images: Pa
     project.record_predictions(
         [predict(project, i, c) for i, c in zip(ids, (0.5, 0.1, 0.3), strict=True)], threshold=0.8
     )
-    least = project.images(state=ImageState.QUEUED, by_confidence=True, limit=2)
-    assert [record.image_id for record in least] == [ids[1], ids[2]]
+    least = project.catalogue.candidates.lowest("confidence", [ImageState.QUEUED], 2)
+    assert least == [ids[1], ids[2]]
     assert [record.image_id for record in project.images(after=ids[0])] == ids[1:]
 
 

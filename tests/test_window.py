@@ -26,6 +26,7 @@ from PySide6.QtWidgets import (
 )
 from pytestqt.qtbot import QtBot
 
+from labeler.acquisition import ACQUISITIONS
 from labeler.records import Counts, ImageState, Progress, VersionStatus
 from labeler.settings import Preferences, Settings
 from labeler.ui.actions import ACTIONS
@@ -510,3 +511,15 @@ def test_closing_keeps_what_the_canvas_changed(page: Workspace, window: MainWind
 
     assert window.preferences.brush == 37
     assert ("close_project",) in session.asked
+
+
+def test_queue_is_sorted_by_what_the_person_chooses_and_shows_what_is_in_use(
+    page: Workspace, session: FakeSession
+) -> None:
+    box = page.gallery.queue_order
+    assert box.currentData() == "informative"
+    assert {box.itemData(index) for index in range(box.count())} == set(ACQUISITIONS)
+    box.setCurrentIndex(box.findData("entropy"))
+    box.activated.emit(box.currentIndex())
+    name, settings = session.asked[-1]
+    assert (name, settings.acquisition) == ("save_settings", "entropy")

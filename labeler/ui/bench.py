@@ -30,6 +30,7 @@ from labeler.ui.status import SessionStatus, saved_text
 from labeler.ui.threshold import ThresholdHistory
 from labeler.ui.tiles import Tiles
 from labeler.ui.worker import Lane
+from labeler.waiting import FRONT
 
 if TYPE_CHECKING:
     from labeler.loop import Loop
@@ -317,10 +318,15 @@ class Bench(Announcer):
         return self._rows.columns
 
     def queue_ids(self) -> Ids:
-        """The images that wait for a person, in order; before the first model, all of them in a random one."""
-        if self._project is None:
+        """The images that wait for a person: the front in the order of the settings, behind it the least confident.
+
+        Before the first model all of them wait, some typical ones in front of a random order.
+        """
+        if self._project is None or self._loop is None:
             return np.zeros(0, np.int64)
-        return self.columns.queue(cold=self._project.champion() is None)
+        front = np.array(self._loop.waiting(limit=FRONT), np.int64)
+        told = self.columns.queue(cold=self._project.champion() is None)
+        return np.concatenate([front, told[~np.isin(told, front)]])
 
     def curves(self) -> Curves:
         """The series of the Progress panel."""

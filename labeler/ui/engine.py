@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from labeler.records import PredictionRecord, Progress
 
 if TYPE_CHECKING:
-    from labeler.inference import FailedImage, PredictionJob, Predictor
+    from labeler.inference import FailedImage, Look, LooksJob, PredictionJob, Predictor
     from labeler.training import RoundResult, TrainingJob
 
 SPARE_CORES = 1  # left to the window, whatever trains
@@ -47,6 +47,12 @@ class Engine:
 
         device.set_threads(threads, spare=SPARE_CORES)
         return (yield from inference.predict_files(job, self._predictor_of(job)))
+
+    def look(self, job: LooksJob) -> Generator[list[Look | FailedImage], None, None]:
+        """Look at the images of a job without a model, a small batch a step."""
+        from labeler import inference
+
+        return (yield from inference.looks_of_files(job))
 
     def train(self, job: TrainingJob, *, threads: int) -> Generator[Progress | None, None, RoundResult]:
         """One round; progress at most ten times a second, the steps between give None."""

@@ -13,7 +13,9 @@ from PySide6.QtWidgets import QTabWidget, QVBoxLayout, QWidget
 
 from labeler.ui.controls import plain_tabs
 from labeler.ui.filters import FilterBar
+from labeler.ui.ordering import OrderBox
 from labeler.ui.rowlist import RecordList, RecordModel, Records, Thumbnails
+from labeler.ui.theme import S
 
 _SETTLE_MS = 150  # changes that arrive together are arranged together
 
@@ -32,7 +34,7 @@ class GalleryPanel(QTabWidget):
         self.setDocumentMode(True)
         plain_tabs(self)
         self.setAccessibleName(self.tr("Images"))
-        self.addTab(self.queue, "")
+        self.addTab(self._queue_page(), "")
         self.addTab(self._gallery_page(), "")
         self._settling = QTimer(self, singleShot=True, interval=_SETTLE_MS)
         self._settling.timeout.connect(self.arrange)
@@ -47,6 +49,24 @@ class GalleryPanel(QTabWidget):
         session.closed.connect(self._start_over)
         self.currentChanged.connect(lambda _: self._filter())
         self._name_tabs()
+
+    def _queue_page(self) -> QWidget:
+        page = QWidget()
+        self.queue_order = OrderBox()
+        self.queue_order.order_requested.connect(self._request_order)
+        head = QVBoxLayout()
+        head.setContentsMargins(S, S, S, 0)
+        head.addWidget(self.queue_order)
+        layout = QVBoxLayout(page)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addLayout(head)
+        layout.addWidget(self.queue, 1)
+        return page
+
+    def _request_order(self, name: str) -> None:
+        project = self._session.project
+        if project is not None:
+            self._session.save_settings(project.settings.model_copy(update={"acquisition": name}))
 
     def _gallery_page(self) -> QWidget:
         page = QWidget()
@@ -74,6 +94,8 @@ class GalleryPanel(QTabWidget):
         """Order the queue anew, and the gallery while it is looked at."""
         self._settling.stop()
         self.queue.model.show(self._session.queue_ids())
+        if self._session.project is not None:
+            self.queue_order.show_order(self._session.project.settings.acquisition)
         self._filter()
         self._name_tabs()
 

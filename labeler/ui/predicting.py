@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Generator, Sequence
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, Signal, Slot
@@ -13,7 +14,7 @@ from labeler.ui.engine import Engine
 from labeler.ui.worker import Lane, Priority, Task
 
 if TYPE_CHECKING:
-    from labeler.inference import FailedImage, PredictionJob
+    from labeler.inference import FailedImage, Look, LooksJob, PredictionJob
     from labeler.loop import Loop
 
 JOB_IMAGES = 64
@@ -31,7 +32,7 @@ class Predicting(QObject):
         self._lane = lane
         self._engine = engine
         self._loop: Loop | None = None
-        self._jobs: dict[int, PredictionJob] = {}  # by task id
+        self._jobs: dict[int, PredictionJob | LooksJob] = {}  # by task id
         self._pool_task: int | None = None
         self._front_task: int | None = None
         self._refused: set[int] = set()  # model versions that cannot be used
@@ -70,7 +71,7 @@ class Predicting(QObject):
     def _continue(self) -> None:
         if self._loop is None or self._pool_task is not None:
             return
-        job = self._loop.prediction_job(limit=JOB_IMAGES)
+        job = self._loop.prediction_job(limit=JOB_IMAGES) or self._loop.looks_job(limit=JOB_IMAGES)
         if job is None or job.version in self._refused:
             return
         tried = (job.version, tuple(item.image_id for item in job.items))
@@ -99,16 +100,21 @@ class Predicting(QObject):
             self._forget(task_id)
         self.pump()
 
-    def _submit(self, job: PredictionJob, priority: Priority) -> int:
+    def _submit(self, job: PredictionJob | LooksJob, priority: Priority) -> int:
         assert self._loop is not None
         threads = self._loop.project.settings.threads
-        task = Task("predict", priority, lambda: self._engine.predict(job, threads=threads))
+        task = Task("predict", priority, lambda: self._answers(job, threads))
         self._jobs[task.task_id] = job
         self._lane.submit(task)
         return task.task_id
 
+    def _answers(self, job: PredictionJob | LooksJob, threads: int) -> Generator[Sequence[object], None, None]:
+        from labeler.inference import LooksJob  # torch: loaded long since where there is a loop
+
+        return self._engine.look(job) if isinstance(job, LooksJob) else self._engine.predict(job, threads=threads)
+
     @Slot(object, object)
-    def _record(self, task_id: int, results: list[PredictionRecord | FailedImage]) -> None:
+    def _record(self, task_id: int, results: list[PredictionRecord | Look | FailedImage]) -> None:
         if task_id in self._jobs and self._loop is not None:
             self._loop.record(results)
             self.predicted.emit({result.image_id for result in results})

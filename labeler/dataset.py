@@ -18,6 +18,8 @@ from labeler.records import Image, Mask
 from labeler.settings import Settings
 
 OBJECT_CENTRED = 0.5  # share of crops around a foreground pixel, so that small objects are seen
+POLARITY_PAIRS = 64  # looked at to tell whether brightness says anything
+FEWEST_POLAR = 4
 DARKEST_STD = 1 / 255  # of the full scale: keeps a flat image from becoming amplified noise
 
 
@@ -141,12 +143,23 @@ class Core:
         return pair
 
 
+def polarity_varies(core: Core) -> bool:
+    """Whether the objects of at least a third of the images are darker, and of a third brighter, than the rest."""
+    brighter = [
+        float(pair.image[pair.mask > 0].mean()) > float(pair.image[pair.mask == 0].mean())
+        for pair in map(core.pair, range(min(len(core), POLARITY_PAIRS)))
+        if 0 < np.count_nonzero(pair.mask) < pair.mask.size
+    ]
+    return len(brighter) >= FEWEST_POLAR and 1 / 3 <= sum(brighter) / len(brighter) <= 2 / 3
+
+
 class Batches:
     """Endless random batches of augmented crops; the same ``rng`` gives the same batches."""
 
     def __init__(self, core: Core, settings: Settings, rng: np.random.Generator, *, channels: int) -> None:
         self.core, self.settings, self.rng, self.channels = core, settings, rng, channels
         self.fresh = [index for index, sample in enumerate(core.samples) if sample.fresh]
+        self.inverting = settings.invert == "yes" or (settings.invert == "auto" and polarity_varies(core))
 
     def draw(self, count: int) -> tuple[Tensor, Tensor, list[int]]:
         """Inputs (count, channels, p, p) float32, targets (count, p, p) int64, and the samples they came from."""
@@ -204,7 +217,7 @@ class Batches:
         """Brightness, contrast and polarity, drawn for each crop."""
         spread = self.settings.brightness
         contrast = self.rng.uniform(1 - spread, 1 + spread, count)
-        if self.settings.invert:
+        if self.inverting:
             contrast *= self.rng.choice([-1.0, 1.0], count)
         offset = self.rng.uniform(-spread, spread, count)
         factors = torch.from_numpy(np.stack([contrast, offset]).astype(np.float32)).view(2, count, 1, 1, 1)

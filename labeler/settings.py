@@ -72,11 +72,18 @@ class Settings(_Table):
     brightness: float = _field(
         0.2, "Random change of brightness and contrast, in standard deviations.", "Training", ge=0, le=2
     )
-    invert: bool = _field(False, "Train on inverted images too (only where polarity does not matter).", "Training")
+    invert: Literal["auto", "yes", "no"] = _field(
+        "auto", "Train on inverted images too; auto: where objects are both darker and brighter.", "Training"
+    )
     device: Literal["auto", "cpu", "cuda", "mps"] = _field("auto", "Where to compute.", "Machine")
     threads: int = _field(0, "Processor threads for computing; 0 chooses.", "Machine", ge=0, le=256)
     memory_mb: int = _field(2048, "Memory for decoded training images, in MiB.", "Machine", ge=64, le=1_000_000)
     seed: int = _field(0, "Seed of everything that is drawn at random.", "Machine", ge=0)
+
+    @field_validator("invert", mode="before")
+    @classmethod
+    def _once_true_or_false(cls, invert: Any) -> Any:
+        return {True: "yes", False: "no"}.get(invert, invert) if isinstance(invert, bool) else invert
 
     @field_validator("classes")
     @classmethod

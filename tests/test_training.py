@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from labeler import checkpoint, images, masks, ships, sizing, training
-from labeler.dataset import Batches, Core, Sample, network_input, reflected, standardisation
+from labeler.dataset import Batches, Core, Pair, Sample, network_input, polarity_varies, reflected, standardisation
 from labeler.device import autocast_dtype, choose_device, is_out_of_memory
 from labeler.errors import TrainingError
 from labeler.files import sha256_of_file
@@ -288,6 +288,21 @@ def test_reflected_indices_stay_inside() -> None:
     assert reflected(np.arange(-3, 3), 1).tolist() == [0] * 6
 
 
+def test_inverted_images_are_trained_on_where_objects_are_dark_and_bright(tmp_path: Path) -> None:
+    both = Core(_samples(tmp_path, 12), classes=1, memory_mb=64)
+    assert polarity_varies(both)
+    bright = [index for index in range(12) if _is_bright(both.pair(index))]
+    both.keep_only(bright)
+    assert not polarity_varies(both)
+    chosen = {mode: QUICK.model_copy(update={"invert": mode}) for mode in ("auto", "yes", "no")}
+    rng = np.random.default_rng(0)
+    assert [Batches(both, settings, rng, channels=3).inverting for settings in chosen.values()] == [False, True, False]
+
+
+def _is_bright(pair: Pair) -> bool:
+    return bool(pair.image[pair.mask > 0].mean() > pair.image[pair.mask == 0].mean())
+
+
 def test_network_chooses_the_scale_at_which_its_objects_fit(tmp_path: Path) -> None:
     large = np.zeros((700, 900), np.uint8)
     large[100:400, 200:500] = 1
@@ -317,3 +332,8 @@ def test_round_at_half_scale_predicts_masks_of_full_size(tmp_path: Path, job: Tr
     assert any("scale 0.5 (set by hand)" in note for note in result.notes)
     again, _ = _run(replace(halved, champion=result.path, output=tmp_path / "0002.safetensors", version=2))
     assert checkpoint.load(again.path).config.scale == 0.5
+
+
+def test_older_projects_said_true_or_false_about_inversion() -> None:
+    assert Settings.model_validate({"invert": True}).invert == "yes"
+    assert Settings.model_validate({"invert": False}).invert == "no"

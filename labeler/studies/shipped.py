@@ -51,7 +51,7 @@ The U-Net that `labeler demo` starts with.
 def main(folder: Path) -> None:
     """Train the shipped model, measure it on fresh ships and write both files."""
     set_threads()
-    settings = Settings(base_width=8, first_steps=STEPS, invert=True)
+    settings = Settings(base_width=8, first_steps=STEPS, invert="yes")
     with tempfile.TemporaryDirectory() as scratch:
         job = TrainingJob(
             core=_write_pairs(Path(scratch)),

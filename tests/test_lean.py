@@ -38,7 +38,8 @@ def _run(network: ResidualUNet, x: Tensor, *, autocast: bool = False) -> Run:
         with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
             logits = network(x).to(x.dtype)
     torch.manual_seed(1)
-    (logits * torch.randn_like(logits)).sum().backward()
+    with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
+        (logits * torch.randn_like(logits)).sum().backward()
     assert x.grad is not None
     grads = {name: value.grad for name, value in network.named_parameters() if value.grad is not None}
     return logits.detach(), x.grad, grads, dict(network.named_buffers())
@@ -89,7 +90,7 @@ def test_convolution_of_pixel_pairs_agrees_with_the_plain_one(width: int, side: 
     assert torch.allclose(passes.conv(x, weight, bias), expected)
     grad = torch.randn_like(expected)
     in_x, in_weight, in_bias = torch.autograd.grad(expected, (x, weight, bias), grad)
-    assert torch.allclose(passes.conv_input_grad(grad, weight.detach()), in_x)
+    assert torch.allclose(passes.conv_input_grad(grad, weight.detach(), x.detach()), in_x)
     found = passes.conv_weight_grad(grad, x.detach(), weight.detach())
     assert torch.allclose(found[0], in_weight)
     assert torch.allclose(found[1], in_bias)

@@ -19,10 +19,17 @@ from labeler.networks import passes
 if TYPE_CHECKING:
     from labeler.networks.residual_unet import ResidualBlock, Stage
 
+WIDEST = 16
+
 
 def suits(x: Tensor, *, training: bool) -> bool:
-    """True where :func:`run_stage` is faster than the modules themselves: training on a processor."""
+    """True where this module may stand in for the modules: training on a processor."""
     return training and x.device.type == "cpu" and x.is_floating_point()
+
+
+def suits_stage(stage: Stage, x: Tensor) -> bool:
+    """True where :func:`run_stage` is faster than the modules: their own kernels fill a vector from 32 channels on."""
+    return suits(x, training=stage.training) and stage.conv.out_channels <= WIDEST
 
 
 def run_stage(stage: Stage, parts: tuple[Tensor, ...]) -> Tensor:
@@ -86,8 +93,8 @@ class _Conv(Function):
         weights = torch.split(weight, [part.shape[1] for part in parts], dim=1)
         found = [passes.conv_weight_grad(grad, part, piece) for part, piece in zip(parts, weights, strict=True)]
         in_parts = (
-            passes.conv_input_grad(grad, piece) if wanted else None
-            for piece, wanted in zip(weights, ctx.needs_input_grad[2:], strict=True)
+            passes.conv_input_grad(grad, piece, part) if wanted else None
+            for part, piece, wanted in zip(parts, weights, ctx.needs_input_grad[2:], strict=True)
         )
         return torch.cat([in_weight for in_weight, _ in found], dim=1), found[0][1], *in_parts
 
@@ -117,18 +124,24 @@ class _Block(Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        first, input1, middle, input2, last, y, weight1, weight2 = ctx.saved_tensors
-        found = ctx.found
-        grad = grad.contiguous(memory_format=torch.channels_last)
-        grad = grad if y is None else torch.ops.aten.threshold_backward(grad, y, 0)
-        inner, *norm2 = passes.norm_grads(grad, last, found[2])
-        conv2 = passes.conv_weight_grad(inner, input2, weight2)
-        inner = _masked(passes.conv_input_grad(inner, weight2), input2)
-        inner, *norm1 = passes.norm_grads(inner, middle, found[1])
-        conv1 = passes.conv_weight_grad(inner, input1, weight1)
-        inner = passes.conv_input_grad(inner, weight1)
-        inner, *norm0 = passes.norm_grads(inner, first, found[0])
-        return _masked(inner, first).add_(grad), None, None, *norm0, *conv1, *norm1, *conv2, *norm2
+        with torch.autocast("cpu", enabled=False):  # the caller may have it on
+            in_x, *parameters = _block_grads(ctx, grad.contiguous(memory_format=torch.channels_last))
+        return in_x, None, None, *parameters
+
+
+def _block_grads(ctx: Any, grad: Tensor) -> tuple[Tensor, ...]:
+    """Gradients of a block in its input and its parameters, in their order."""
+    first, input1, middle, input2, last, y, weight1, weight2 = ctx.saved_tensors
+    found = ctx.found
+    grad = grad if y is None else torch.ops.aten.threshold_backward(grad, y, 0)
+    inner, *norm2 = passes.norm_grads(grad, last, found[2])
+    conv2 = passes.conv_weight_grad(inner, input2, weight2)
+    inner = _masked(passes.conv_input_grad(inner, weight2, input2), input2)
+    inner, *norm1 = passes.norm_grads(inner, middle, found[1])
+    conv1 = passes.conv_weight_grad(inner, input1, weight1)
+    inner = passes.conv_input_grad(inner, weight1, input1)
+    inner, *norm0 = passes.norm_grads(inner, first, found[0])
+    return _masked(inner, first).add_(grad), *norm0, *conv1, *norm1, *conv2, *norm2
 
 
 def _masked(grad: Tensor, y: Tensor) -> Tensor:

@@ -46,10 +46,15 @@ def conv(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     return parted(functional.conv2d(x, doubled(weight), bias, stride=(1, 2), padding=1))
 
 
-def conv_input_grad(grad: Tensor, weight: Tensor) -> Tensor:
-    """Gradient of :func:`conv` in its input: the convolution with the kernel turned round."""
-    turned = weight.flip(2, 3).transpose(0, 1).contiguous(memory_format=torch.channels_last)
-    return conv(grad, turned, None)
+def conv_input_grad(grad: Tensor, weight: Tensor, x: Tensor) -> Tensor:
+    """Gradient of :func:`conv` in its input x: where that is narrow, the convolution with the kernel turned round."""
+    if _pairs(grad, weight.shape[1]):
+        turned = weight.flip(2, 3).transpose(0, 1).contiguous(memory_format=torch.channels_last)
+        return conv(grad, turned, None)
+    found: Tensor = torch.ops.aten.convolution_backward(
+        grad, x, weight, None, [1, 1], [1, 1], [1, 1], False, [0, 0], 1, (True, False, False)
+    )[0]
+    return found
 
 
 def conv_weight_grad(grad: Tensor, x: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:

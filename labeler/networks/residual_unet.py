@@ -58,7 +58,7 @@ class Stage(nn.Module):
 
     def forward(self, *parts: Tensor) -> Tensor:
         """Of the concatenated ``parts``."""
-        if lean.suits(parts[0], training=self.training):
+        if lean.suits_stage(self, parts[0]):
             return lean.run_stage(self, parts)
         x = parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)
         return functional.relu(self.block2(self.block1(self.conv(x))))

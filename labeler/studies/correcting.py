@@ -1,10 +1,13 @@
 """A simulated person who corrects a predicted mask with the brush or with scribbles, and what it costs them.
 
-The person knows the reference mask, sees every error, and draws without slips: the costs are lower bounds, for both
-tools alike. Seconds are modelled by the keystroke-level model (Card, Moran and Newell 1980: deciding 1.35 s, a key
-0.28 s), Fitts's law for the way to where a stroke starts (0.1 s + 0.15 s per bit) and the steering law for drawing it
-(Accot and Zhai 1997: 0.078 s times length over the width within which the hand may go astray). The brush must keep to
-the outline; a scribble may lie anywhere in what is wrong.
+The person knows the reference mask and sees every error. The hand strays: it keeps to what it aims at within the width
+it was given 19 times of 20, so that what is painted past an outline has to be mended too. The brush has always the best
+size for the next error.
+
+Seconds are modelled by the keystroke-level model (Card, Moran and Newell 1980: deciding 1.35 s, a key 0.28 s), Fitts's
+law for the way to where a stroke starts (0.1 s + 0.15 s per bit) and the steering law for drawing it (Accot and Zhai
+1997: 0.078 s times length over the width within which the hand may go astray). The brush must keep to the outline; a
+scribble may lie anywhere in what is wrong.
 """
 
 from __future__ import annotations
@@ -13,6 +16,7 @@ import math
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 import cv2
 import numpy as np
@@ -22,6 +26,7 @@ from skimage.morphology import skeletonize
 
 from labeler.editing import Rect, slices, widened
 from labeler.editing.scribble import Scribble, resolved
+from labeler.editing.stroke import Stroke
 from labeler.metrics import iou
 from labeler.records import Mask
 from labeler.spans import Point
@@ -34,7 +39,8 @@ FASTEST = 1500.0  # screen pixels a second, whatever the width
 SLACK_PX = 1.5  # an outline drawn this far off (image pixels) is right still
 RADII = (0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0, 16.0, 24.0, 32.0)
 SCRIBBLE_PX = 5.0  # width on the screen
-_MOST_STROKES = 150
+_SCRIBBLE_S = 2.4  # what a scribble takes as a rule
+_MOST_STROKES = 400
 
 
 @dataclass(slots=True)
@@ -56,10 +62,11 @@ class _Hand:
     zoom: float
     at: Point = (0.0, 0.0)
     radius: float = 6.0
+    rng: np.random.Generator = field(default_factory=lambda: np.random.default_rng(0))
     tally: Tally = field(default_factory=Tally)
 
-    def draw(self, path: NDArray[np.intp], *, slack: float, decides: bool) -> None:
-        """Draw a path of (row, column) with ``slack`` image pixels to either side in all."""
+    def draw(self, path: NDArray[np.intp], *, slack: float, decides: bool) -> tuple[Point, ...]:
+        """Draw a path of (row, column) within a width of ``slack`` image pixels; where it went."""
         start, width = (float(path[0][1]), float(path[0][0])), max(slack, 1.0) * self.zoom
         far = math.dist(self.at, start) * self.zoom
         length = len(path) * self.zoom
@@ -67,6 +74,14 @@ class _Hand:
         self.tally.seconds += DECIDE_S if decides else 0.0
         self.tally.strokes += 1
         self.at = float(path[-1][1]), float(path[-1][0])
+        return self._strayed(path + 0.5, slack / 4)
+
+    def _strayed(self, path: NDArray[Any], deviation: float) -> tuple[Point, ...]:
+        """The path as it came out: off by a smooth deviation that changes every few pixels."""
+        knots = self.rng.normal(0, deviation, (len(path) // 6 + 2, 2))
+        along = np.arange(len(path)) / 6
+        off = np.stack([np.interp(along, np.arange(len(knots)), knots[:, axis]) for axis in (0, 1)], axis=1)
+        return tuple((float(column), float(row)) for row, column in path + off)
 
     def take(self, radius: float) -> None:
         """Change the size of the brush where it is another one."""
@@ -77,26 +92,34 @@ class _Hand:
 def with_brush(mask: Mask, reference: Mask, *, goal: float = 0.95) -> Tally:
     """Correct a binary mask (H, W) with the plain brush until its IoU with the reference is ``goal``."""
     mask, hand = mask.copy(), _hand(mask)
-    while _lacks(hand, mask, reference, goal):
-        wrong = next(_errors(mask, reference), None)
-        if wrong is None:
-            break
-        _brush(hand, mask, reference, *wrong)
+    while _lacks(hand, mask, reference, goal) and (wrong := next(_errors(mask, reference), None)) is not None:
+        _brush(hand, mask, _planned(hand, mask, reference, wrong))
     return hand.tally
 
 
 def with_scribbles(
     rgb: NDArray[np.uint8], mask: Mask, probability: NDArray[np.uint8] | None, reference: Mask, *, goal: float = 0.95
 ) -> Tally:
-    """Correct with scribbles; what a scribble has made worse is undone and mended with the brush."""
+    """Correct with scribbles, and with the brush where that has come to look quicker.
+
+    What a scribble has made worse is undone. From each the person learns what scribbles are worth on errors of about
+    that size: at first as much as the error itself.
+    """
     mask, hand = mask.copy(), _hand(mask)
     earlier: list[Scribble] = []
-    while _lacks(hand, mask, reference, goal):
-        wrong = next(_errors(mask, reference), None)
-        if wrong is None:
-            break
-        if not _scribble(hand, rgb, mask, probability, reference, wrong, earlier):
-            _brush(hand, mask, reference, *wrong)
+    worth: dict[int, float] = {}  # by the size of the error in powers of two: share of it that is mended
+    while _lacks(hand, mask, reference, goal) and (wrong := next(_errors(mask, reference), None)) is not None:
+        area = int(np.count_nonzero(wrong.pixels))
+        plan = _planned(hand, mask, reference, wrong)
+        size = area.bit_length()
+        expected = worth.get(size, 1.0) * area / _SCRIBBLE_S
+        if expected < plan.gain / plan.seconds:
+            _brush(hand, mask, plan)
+            continue
+        gained = _scribble(hand, rgb, mask, probability, reference, wrong, earlier)
+        worth[size] = 0.6 * worth.get(size, 1.0) + 0.4 * max(gained, 0) / area
+        if gained <= 0:
+            worth[size] *= 0.7  # the undoing
     return hand.tally
 
 
@@ -109,8 +132,30 @@ def _lacks(hand: _Hand, mask: Mask, reference: Mask, goal: float) -> bool:
     return hand.tally.iou < goal and hand.tally.strokes < _MOST_STROKES
 
 
-def _errors(mask: Mask, reference: Mask) -> Iterator[tuple[Rect, NDArray[np.bool_], int]]:
-    """Connected wrong parts, the largest first: rectangle, its wrong pixels, and what they should be."""
+@dataclass(frozen=True, slots=True, eq=False)
+class _Wrong:
+    """A connected wrong part: its rectangle, its pixels there, and what they should be."""
+
+    rect: Rect
+    pixels: NDArray[np.bool_]
+    value: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Plan:
+    """What a brush of one radius does to a part: its path in ``rect`` and what it mends."""
+
+    rect: Rect
+    value: int
+    radius: float
+    path: NDArray[np.bool_]
+    slack: float
+    gain: int
+    seconds: float
+
+
+def _errors(mask: Mask, reference: Mask) -> Iterator[_Wrong]:
+    """The connected wrong parts, the largest first."""
     found = []
     for value in (0, 1):
         wrong = ((mask != reference) & (reference == value)).astype(np.uint8)
@@ -118,37 +163,43 @@ def _errors(mask: Mask, reference: Mask) -> Iterator[tuple[Rect, NDArray[np.bool
         found += [(area, value, name, names, box) for name, (*box, area) in enumerate(stats.tolist()) if name]
     for _, value, name, names, (x, y, w, h) in sorted(found, key=lambda part: -part[0]):
         rect = y, x, y + h, x + w
-        yield rect, names[slices(rect)] == name, value
+        yield _Wrong(rect, names[slices(rect)] == name, value)
 
 
-def _brush(hand: _Hand, mask: Mask, reference: Mask, box: Rect, wrong: NDArray[np.bool_], value: int) -> None:
-    """Paint over one wrong part with the brush that mends most a second, without leaving what should be ``value``."""
-    rect = widened(box, round(2 * RADII[-1]) + 2, mask.shape)
-    target = (reference[slices(rect)] == value).astype(np.uint8)
+def _planned(hand: _Hand, mask: Mask, reference: Mask, wrong: _Wrong) -> _Plan:
+    """The brush that mends most a second of one wrong part, without leaving what should be its value."""
+    rect = widened(wrong.rect, round(2 * RADII[-1]) + 2, mask.shape)
+    target = (reference[slices(rect)] == wrong.value).astype(np.uint8)
     missing = np.zeros(target.shape, np.uint8)
-    missing[slices(box, rect[:2])] = wrong
+    missing[slices(wrong.rect, rect[:2])] = wrong.pixels
     padded = cv2.copyMakeBorder(target, 1, 1, 1, 1, cv2.BORDER_REPLICATE)
     # The centre of a disc of radius r covers the pixels whose centres are within r.
     room = cv2.distanceTransform(padded, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)[1:-1, 1:-1]
-    best: tuple[float, float, NDArray[np.bool_], NDArray[np.bool_], float] | None = None
     # A disc that fits nowhere near what is wrong needs no plan.
     most = float(room[cv2.dilate(missing, np.ones((9, 9), np.uint8)) > 0].max()) + 4
+    plans = []
     for radius in (radius for radius in RADII if radius <= max(most, RADII[0])):
         plan = _plan(room, missing, radius)
-        if plan is None:
-            continue
-        path, covered, slack = plan
-        seconds = 0.5 + 0.078 * np.count_nonzero(path) / max(slack, 1.0) + (RESIZE_S if radius != hand.radius else 0)
-        rate = np.count_nonzero(covered & (missing > 0)) / seconds
-        if best is None or rate > best[0]:
-            best = rate, radius, path, covered, slack
-    assert best is not None, "the smallest brush fits everywhere"
-    _, radius, path, covered, slack = best
-    hand.take(radius)
-    for number, piece in enumerate(_pieces(path)):
-        hand.draw(piece + np.array(rect[:2]), slack=slack, decides=number == 0)
+        if plan is not None:
+            path, covered, slack = plan
+            seconds = DECIDE_S + 0.4 + 0.078 * np.count_nonzero(path) / max(slack, 1.0)
+            seconds += RESIZE_S if radius != hand.radius else 0.0
+            gain = int(np.count_nonzero(covered & (missing > 0)))
+            plans.append(_Plan(rect, wrong.value, radius, path, slack, gain, seconds))
+    assert plans, "the smallest brush fits everywhere"
+    return max(plans, key=lambda plan: plan.gain / plan.seconds)
+
+
+def _brush(hand: _Hand, mask: Mask, plan: _Plan) -> None:
+    hand.take(plan.radius)
+    for number, piece in enumerate(_pieces(plan.path)):
+        drawn = hand.draw(piece + np.array(plan.rect[:2]), slack=plan.slack, decides=number == 0)
         hand.tally.brushed += 1
-    mask[slices(rect)][covered & (target > 0)] = value
+        stroke = Stroke(mask, value=plan.value, diameter=max(2 * plan.radius, 1.0), name="brush")
+        for point in drawn:
+            # Disc by disc: a branching path has no order in which it could be joined.
+            stroke.last = None
+            stroke.draw([point])
 
 
 def _plan(
@@ -180,32 +231,30 @@ def _scribble(
     mask: Mask,
     probability: NDArray[np.uint8] | None,
     reference: Mask,
-    wrong: tuple[Rect, NDArray[np.bool_], int],
+    wrong: _Wrong,
     earlier: list[Scribble],
-) -> bool:
-    """Draw through the middle of one wrong part; False where the answer was worse and has been undone."""
-    box, part, value = wrong
-    path, slack = _middle(part)
-    path = path + np.array(box[:2])
-    hand.draw(path, slack=slack, decides=True)
-    points = tuple((column + 0.5, row + 0.5) for row, column in path.tolist())
-    scribble = Scribble(points, max(min(SCRIBBLE_PX / hand.zoom, slack), 1.0), value)
+) -> int:
+    """Draw through the middle of one wrong part; pixels mended. Where the answer was worse it has been undone."""
+    path, slack = _middle(wrong.pixels)
+    path = path + np.array(wrong.rect[:2])
+    points = hand.draw(path, slack=slack, decides=True)
+    scribble = Scribble(points, max(min(SCRIBBLE_PX / hand.zoom, slack), 1.0), wrong.value)
     started = time.perf_counter()
     made = resolved(rgb, mask, probability, scribble, earlier)
     waited = time.perf_counter() - started
     hand.tally.seconds += waited
     hand.tally.waited += waited
-    before = np.count_nonzero(mask != reference)
     after = mask.copy()
     if made is not None:
         after[slices(made[0])] = made[1]
-    if np.count_nonzero(after != reference) >= before:
+    gained = int(np.count_nonzero(mask != reference) - np.count_nonzero(after != reference))
+    if gained <= 0:
         hand.tally.seconds += UNDO_S
         hand.tally.undone += 1
-        return False
+        return gained
     mask[:] = after
     earlier.append(scribble)
-    return True
+    return gained
 
 
 def _middle(part: NDArray[np.bool_]) -> tuple[NDArray[np.intp], float]:

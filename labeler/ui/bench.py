@@ -193,9 +193,9 @@ class Bench(Announcer):
 
     @Slot()
     def _prepare_next(self) -> None:
-        following = self._first_but(self.current)
-        if following >= 0:
-            self._pictures.prefetch(following)
+        # A decision leads to the first that waits, no decision to the one behind this.
+        likely = dict.fromkeys((self._first_but(self.current), self._following(self.current)))
+        self._pictures.prefetch([image_id for image_id in likely if image_id >= 0])
         self._tell_status()
 
     @Slot(int)

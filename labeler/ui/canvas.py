@@ -94,7 +94,7 @@ class Canvas(Easel):
         self.show_prediction(prediction)
         if self._ground is not None:
             self._ground.probability = probability
-            self.show_heat(None if probability is None else doubt(probability))
+            self.show_heat(None if probability is None else partial(doubt, probability))
 
     def clear(self) -> None:
         """Show no image."""

@@ -106,18 +106,25 @@ class Desk(QObject):
             return
         image = pyramid.image
         try:
-            editor = self._restored(image_id, image) or MaskEditor(self._loop.opening_mask(image_id))
+            prediction = self._stored_prediction()
+            editor = self._restored(image_id, image) or MaskEditor(self._opening_mask(prediction))
             self._check_size(editor, image, image_id)
         except LabelerError as error:
             self.failed.emit(self.tr("The image cannot be opened"), error)
             return
         self.editor, self.pyramid = editor, pyramid
-        self._prediction = self._stored_prediction()
+        self._prediction = prediction
         self._worked_s, self._touched = 0.0, time.monotonic()
         self._presenting = True
         self.image_loaded.emit(image_id, image, editor)
         self._presenting = False
         self._tell_drafted()
+
+    def _opening_mask(self, prediction: tuple[Mask, NDArray[np.uint8]] | None) -> Mask:
+        """As the loop says; but a prediction that has been decoded is not decoded again."""
+        assert self._loop is not None
+        unlabelled = self._loop.project.image(self.current).origin is None
+        return prediction[0] if unlabelled and prediction is not None else self._loop.opening_mask(self.current)
 
     def _check_size(self, editor: MaskEditor, image: Image, image_id: int) -> None:
         if editor.mask.shape != image.shape[:2]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -91,11 +93,13 @@ class ImageLayer:
 class HeatLayer:
     """A map of how much is in doubt, (H, W) uint8: nothing where it is 0, yellow over red to dark where it is 255."""
 
-    def __init__(self, heat: NDArray[np.uint8]) -> None:
+    def __init__(self, heat: NDArray[np.uint8] | Callable[[], NDArray[np.uint8]]) -> None:
         self._heat = heat
 
     def draw(self, painter: QPainter, view: View, shown: QRect) -> None:
         """Paint what lies in ``shown``."""
+        if callable(self._heat):
+            self._heat = self._heat()
         left, top, ratio, seen = _seen(self._heat, painter, view, shown, pad=0)
         if seen.any():
             _draw_pixels(painter, np.take(_HEAT, seen), left, top, ratio)
@@ -152,6 +156,7 @@ def _draw_pixels(painter: QPainter, pixels: NDArray[np.uint32], left: int, top: 
     painter.drawImage(QPointF(left / ratio, top / ratio), drawn)
 
 
+@functools.lru_cache(maxsize=8)
 def _colour_table(opacity: float) -> NDArray[np.uint32]:
     """Premultiplied ARGB of every pixel value: nothing, the classes, and the dark line beside a contour."""
     colours = [class_colour(0), *(class_colour(value) for value in range(1, _HALO)), _HALO_COLOUR]

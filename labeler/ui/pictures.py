@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -35,6 +36,7 @@ class Pictures(QObject):
         self._project: Project | None = None
         self._opening = 0
         self._wanted = -1  # the image to show as soon as it is decoded
+        self._ahead: list[int] = []  # still to be decoded before they are asked for
         self._images: OrderedDict[int, Pyramid] = OrderedDict()
         self._thumbnails: OrderedDict[int, NDArray[np.uint8]] = OrderedDict()
         self._asked: set[int] = set()  # thumbnails on their way, and those that cannot be had
@@ -50,6 +52,7 @@ class Pictures(QObject):
         self._opening += 1
         self._project = None
         self._wanted = -1
+        self._ahead.clear()
         self._images.clear()
         self._thumbnails.clear()
         self._asked.clear()
@@ -72,14 +75,19 @@ class Pictures(QObject):
         except ImageError as error:
             self.failed.emit(image_id, error)
 
-    def prefetch(self, image_id: int) -> None:
-        """Decode an image that will probably be shown next."""
-        if image_id in self._images:
+    def prefetch(self, image_ids: Sequence[int]) -> None:
+        """Decode, one after the other, images that will probably be shown next."""
+        self._ahead = [image_id for image_id in image_ids if image_id not in self._images]
+        self._go_ahead()
+
+    def _go_ahead(self) -> None:
+        while self._ahead:
+            image_id = self._ahead.pop(0)
+            try:
+                self._request(image_id, Load.AHEAD)
+            except ImageError:
+                continue  # said when it is shown
             return
-        try:
-            self._request(image_id, Load.AHEAD)
-        except ImageError:
-            return  # said when it is shown
 
     def request_thumbnail(self, image_id: int) -> None:
         """``thumbnail_ready`` follows, at once if it is kept; nothing for an image that cannot be read."""
@@ -117,6 +125,8 @@ class Pictures(QObject):
             self.thumbnail_ready.emit(wanted.image_id, array)
             return
         self._keep(wanted.image_id, array)
+        if wanted.kind is Load.AHEAD:
+            self._go_ahead()
         if wanted.image_id == self._wanted:
             self._wanted = -1
             self.loaded.emit(wanted.image_id, array)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import NDArray
 from PySide6.QtCore import QEvent, QPointF, QRect, QSize, Qt, Signal
@@ -79,9 +81,11 @@ class Viewer(QWidget):
         self._prediction = MaskLayer(prediction) if prediction is not None else None
         self.update()
 
-    def show_heat(self, heat: NDArray[np.uint8] | None) -> None:
-        """Lay a map of doubt, (H, W) uint8, over the image while ``heat_shown``; None takes it away."""
-        assert heat is None or self._image is None or heat.shape == self._image.pixels.shape[:2]
+    def show_heat(self, heat: NDArray[np.uint8] | Callable[[], NDArray[np.uint8]] | None) -> None:
+        """Lay a map of doubt, (H, W) uint8, over the image while ``heat_shown``; None takes it away.
+
+        What makes the map is called when the map is first seen.
+        """
         self._heat = HeatLayer(heat) if heat is not None else None
         self.update()
 

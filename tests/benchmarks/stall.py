@@ -192,6 +192,26 @@ def measure(session: Session, window: MainWindow, seconds: float, model: Path) -
     )
 
 
+def run(seconds: float, *, images: int = 1500, side: int = 128, width: int = 16) -> bool:
+    """Measure all phases with the real window; whether every thread has ended afterwards."""
+    with tempfile.TemporaryDirectory() as place:
+        folder = make_project(Path(place), images=images, side=side, width=width)
+        model = make_model(Path(place) / "net.safetensors", width)
+        session = Session()
+        window = MainWindow(session, Preferences())
+        window.show()
+        session.open_project(folder)
+        wait_until(lambda: session.editor is not None)
+        wait(1.0)
+        print(f"{os.cpu_count()} cores, base width {width}, images {side} x {side}; goal p99 16 ms")
+        try:
+            measure(session, window, seconds, model)
+        finally:
+            window.close()
+            ended = session.shut_down()
+    return ended
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=float, default=8.0, help="of each phase")
@@ -201,24 +221,8 @@ def main() -> None:
     chosen = parser.parse_args()
     prepare_process()
     app = application()
-    with tempfile.TemporaryDirectory() as place:
-        folder = make_project(Path(place), images=chosen.images, side=chosen.side, width=chosen.width)
-        model = make_model(Path(place) / "net.safetensors", chosen.width)
-        session = Session()
-        window = MainWindow(session, Preferences())
-        window.show()
-        session.open_project(folder)
-        wait_until(lambda: session.editor is not None)
-        wait(1.0)
-        print(
-            f"{os.cpu_count()} cores, base width {chosen.width}, images {chosen.side} x {chosen.side}; goal p99 16 ms"
-        )
-        try:
-            measure(session, window, chosen.seconds, model)
-        finally:
-            window.close()
-            ended = session.shut_down()
-        app.processEvents()
+    ended = run(chosen.seconds, images=chosen.images, side=chosen.side, width=chosen.width)
+    app.processEvents()
     sys.exit(0 if ended else 1)
 
 

@@ -22,6 +22,7 @@ from PySide6.QtWidgets import QApplication, QDialog, QWidget
 from labeler.records import ImageState
 from labeler.settings import Preferences
 from labeler.ui.app import application, prepare_process
+from labeler.ui.language import speak
 from labeler.ui.session import Session
 from labeler.ui.theme import theme
 from labeler.ui.window import MainWindow
@@ -116,6 +117,15 @@ def look(studio: Studio, folder: Path | None) -> None:
     page.report("Not saved: the drawing is kept in memory", "/data/masks: no space left; free some and try again.")
     studio.shoot("banner")
     page.banner.hide()
+    for name in ("side_by_side", "swipe", "report"):
+        window.actions_by_name[name].trigger()
+        studio.shoot(name)
+    window.actions_by_name["report"].trigger()
+    window.show_palette()
+    studio.shoot("palette", next(w for w in QApplication.topLevelWidgets() if type(w).__name__ == "CommandPalette"))
+    page.gallery.setCurrentIndex(1)
+    page.gallery.filters.more.setChecked(True)
+    studio.shoot("filters")
     columns = studio.session.columns
     accepted = columns.ids[columns.are(ImageState.ACCEPTED)]
     if len(accepted):
@@ -139,7 +149,7 @@ def main() -> None:
         for name in ("HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_CACHE_HOME"):
             os.environ[name] = home
         prepare_process()
-        application()
+        speak(application(), given.language)
         studio = Studio(given.out, Preferences(theme=given.theme, ui_scale=given.scale), QSize(width, height))
         try:
             look(studio, given.project)

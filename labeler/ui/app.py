@@ -16,6 +16,7 @@ from PySide6.QtWidgets import QApplication
 
 from labeler.settings import Preferences, load_preferences
 from labeler.ui.crash import CrashReporter
+from labeler.ui.language import speak
 from labeler.ui.session import Session
 from labeler.ui.theme import theme
 from labeler.ui.window import MainWindow
@@ -70,6 +71,7 @@ def run(*, project: Path | None = None, sample: bool = False, images: Path | Non
     prepare_process()
     app = application()
     preferences = load_preferences()
+    speak(app, preferences.language)
     theme.apply(preferences.theme, preferences.ui_scale)
     return _live(app, preferences, _first_wish(project, sample, images))
 

@@ -7,7 +7,7 @@ from typing import Any, Literal, get_args, get_origin
 from annotated_types import Ge, Gt, Le, Lt, MultipleOf
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
-from PySide6.QtCore import Qt, Signal
+from PySide6.QtCore import QCoreApplication, Qt, Signal
 from PySide6.QtWidgets import (
     QCheckBox,
     QComboBox,
@@ -31,10 +31,36 @@ from labeler.ui.theme import L, M, S, theme
 _WIDEST = 1_000_000_000
 
 
+_TITLES = {
+    "lr": "Learning rate",
+    "ui_scale": "Text size",
+    "first_labels": "First model after",
+    "retrain_labels": "Retrain after",
+    "retrain_share": "Retrain share",
+    "debounce_s": "Wait before a round",
+    "holdout_every": "Holdout every",
+    "base_width": "Width of the network",
+    "invert": "Train inverted too",
+    "dihedral": "Train turned and mirrored",
+    "memory_mb": "Memory",
+    "overlay": "Mask drawn as",
+    "keep_view": "Keep zoom and place",
+}
+_CHOICES = {"cpu": "CPU", "cuda": "CUDA", "mps": "MPS", "en": "English", "de": "Deutsch"}
+
+
 def title_of(name: str) -> str:
-    """A field's name in words: ``retrain_labels`` -> Retrain labels."""
-    words = name.removesuffix("_s").removesuffix("_mb").replace("_", " ")
-    return {"lr": "Learning rate", "ui scale": "Text size"}.get(words, words.capitalize())
+    """A field's name in words."""
+    return _tr(_TITLES.get(name, name.replace("_", " ").capitalize()))
+
+
+def choice_of(value: object) -> str:
+    """One of a setting's values in words; languages stay in their own."""
+    return _CHOICES.get(str(value)) or _tr(str(value).capitalize())
+
+
+def _tr(text: str) -> str:
+    return QCoreApplication.translate("settings", text)
 
 
 def _limits(info: FieldInfo) -> tuple[float | None, float | None, float | None]:
@@ -59,8 +85,13 @@ class Field:
         self.control = self._control(value)
         self.control.setObjectName(name)
         self.control.setAccessibleName(title_of(name))
-        self.control.setAccessibleDescription(info.description or "")
-        self.control.setToolTip(info.description or "")
+        self.control.setAccessibleDescription(self.description)
+        self.control.setToolTip(self.description)
+
+    @property
+    def description(self) -> str:
+        """What the setting means."""
+        return _tr(self.info.description) if self.info.description else ""
 
     def _control(self, value: Any) -> QWidget:
         kind = self.info.annotation
@@ -71,7 +102,7 @@ class Field:
         if get_origin(kind) is Literal:
             combo = QComboBox()
             for choice in get_args(kind):
-                combo.addItem(str(choice).capitalize() if choice not in ("cpu", "cuda", "mps") else choice, choice)
+                combo.addItem(choice_of(choice), choice)
             combo.setCurrentIndex(combo.findData(value))
             return combo
         if kind is int:
@@ -128,7 +159,7 @@ class TableForm(QWidget):
             if extra["group"] != shown:
                 shown = str(extra["group"])
                 grid.setRowMinimumHeight(row, L)
-                grid.addWidget(label(shown, "section"), row, 0, 1, 3, Qt.AlignmentFlag.AlignBottom)
+                grid.addWidget(label(_tr(shown), "section"), row, 0, 1, 3, Qt.AlignmentFlag.AlignBottom)
                 row += 1
             field = Field(name, info, getattr(table, name))
             field.control.setEnabled(name not in locked)
@@ -136,7 +167,7 @@ class TableForm(QWidget):
             title.setBuddy(field.control)
             grid.addWidget(title, row, 0, Qt.AlignmentFlag.AlignTop)
             grid.addWidget(field.control, row, 1, Qt.AlignmentFlag.AlignTop)
-            grid.addWidget(label(info.description or "", "caption", wraps=True), row, 2)
+            grid.addWidget(label(field.description, "caption", wraps=True), row, 2)
             self.fields[name] = field
             row += 1
         grid.setRowStretch(row, 1)

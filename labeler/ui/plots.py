@@ -15,6 +15,7 @@ from PySide6.QtWidgets import QProgressBar, QPushButton, QVBoxLayout, QWidget
 from labeler.records import Progress, VersionRecord, VersionStatus
 from labeler.ui.controls import FlowLayout, label
 from labeler.ui.theme import XS, M, S, dress, follow, theme
+from labeler.ui.wording import phase_name
 
 _POINTS_DRAWN = 2000  # a curve of more points is thinned before it is drawn
 
@@ -143,13 +144,7 @@ class TrainingPanel(QWidget):
         """One step of the round."""
         if not self.stop.isEnabled():  # the panel was made while the round ran
             self.begin()
-        words = {
-            "reading": self.tr("Reading the labels"),
-            "training": self.tr("Training"),
-            "checking": self.tr("Checking on the core"),
-            "judging": self.tr("Judging on the holdout"),
-        }
-        text = words.get(progress.phase, progress.phase)
+        text = phase_name(progress.phase)
         self.phase.setText(f"{text} · {progress.done:,}/{progress.total:,}" if progress.total else text)
         self.progress.setRange(0, progress.total)
         self.progress.setValue(progress.done)

@@ -11,6 +11,7 @@ from PySide6.QtCore import QObject, QTimer, Signal, Slot
 from labeler.errors import LabelerError
 from labeler.records import Progress
 from labeler.ui.engine import Engine
+from labeler.ui.wording import phase_name
 from labeler.ui.worker import Lane, Priority, Task
 
 if TYPE_CHECKING:
@@ -68,8 +69,8 @@ class Rounds(QObject):
         if progress is None:
             return self.tr("Round for v{} starts").format(version)
         if not progress.total:
-            return f"v{version}: {progress.phase}"
-        return f"v{version}: {progress.phase} {progress.done}/{progress.total}"
+            return f"v{version}: {phase_name(progress.phase)}"
+        return f"v{version}: {phase_name(progress.phase)} {progress.done}/{progress.total}"
 
     def _silent_s(self) -> float:
         return time.monotonic() - self._moved

@@ -220,3 +220,29 @@ def time_left(seconds: float) -> str:
     if seconds < 3600:
         return tr("{:.0f} min left").format(seconds / 60)
     return tr("{:.1f} h left").format(seconds / 3600)
+
+
+def phase_name(phase: str) -> str:
+    """A phase of a round in words."""
+    return {
+        "reading": tr("Reading the labels"),
+        "training": tr("Training"),
+        "checking": tr("Checking on the core"),
+        "judging": tr("Judging on the holdout"),
+    }.get(phase, phase)
+
+
+def outcome_text(outcome: Any) -> str:
+    """What became of a round: its outcome, or a sentence that is one already."""
+    if isinstance(outcome, str):
+        return outcome
+    version, ours, theirs = outcome.version, outcome.holdout_iou, outcome.champion_iou
+    if ours is None:
+        return tr("Model v{} is in use; there is no holdout yet to judge it by.").format(version)
+    if theirs is None:
+        return tr("Model v{} is in use: mean IoU {:.3f} on the holdout.").format(version, ours)
+    if outcome.published:
+        return tr("Model v{} is in use: mean IoU {:.3f} on the holdout, {:.3f} before.").format(version, ours, theirs)
+    return tr(
+        "Model v{} was not published: mean IoU {:.3f} on the holdout, {:.3f} before. The old model stays."
+    ).format(version, ours, theirs)

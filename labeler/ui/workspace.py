@@ -26,7 +26,7 @@ from labeler.ui.plots import ProgressPanel, TrainingPanel
 from labeler.ui.stage import Stage
 from labeler.ui.theme import M, S, follow, theme
 from labeler.ui.tools import Tool
-from labeler.ui.wording import Figures, cold_start, next_step
+from labeler.ui.wording import Figures, cold_start, next_step, outcome_text, tr
 
 if TYPE_CHECKING:
     from labeler.editing import MaskEditor
@@ -268,7 +268,7 @@ class Workspace(QWidget):
             self.progress.show_curves(self._session.curves())
 
     def _end_round(self, outcome: object) -> None:
-        sentence = outcome if isinstance(outcome, str) else getattr(outcome, "sentence", str(outcome))
+        sentence = outcome_text(outcome)
         self.training.end(sentence)
         self.toast.say(sentence)
         self._counting.start()
@@ -285,7 +285,7 @@ class Workspace(QWidget):
         self.gallery.explain_empty(next_step(figures), self.tr("No image passes this filter."))
         self.canvas.set_empty_text(next_step(figures))
         self.guide.setText(cold_start(figures))
-        self.training.allow_start(why_no_round)
+        self.training.allow_start(tr(why_no_round) if why_no_round else "")
         self._update_notice()
         if self._session.current >= 0:
             self._inspect(self._session.current)

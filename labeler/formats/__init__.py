@@ -29,7 +29,16 @@ from labeler.formats.names import unescape
 from labeler.project import Project
 from labeler.records import Mask, Progress
 
-__all__ = ["FORMATS", "Manifest", "export", "move_into_place", "new_folder", "refused", "staged_folder"]
+__all__ = [
+    "FORMATS",
+    "Manifest",
+    "export",
+    "move_into_place",
+    "new_folder",
+    "note_export",
+    "refused",
+    "staged_folder",
+]
 
 Writer = Callable[[Path, Iterable[tuple[Entry, Mask]], Iterable[Entry], tuple[str, ...]], Iterator[Entry]]
 Reader = Callable[[Path], Iterator[tuple[str, Mask]]]
@@ -76,8 +85,15 @@ def export(
             move_into_place(staged, folder)
     except OSError as error:
         raise refused(folder, error) from error
-    project.log("exported", folder=os.fspath(folder), format=format, images=manifest.images, left_out=len(left_out))
+    if project.is_writable:  # of a view, whoever has the project itself notes it
+        note_export(project, manifest)
     return manifest
+
+
+def note_export(project: Project, manifest: Manifest) -> None:
+    """Remember an export in the project that it was made of."""
+    images, left_out = manifest.images, len(manifest.left_out)
+    project.log("exported", folder=os.fspath(manifest.folder), format=manifest.format, images=images, left_out=left_out)
 
 
 def _format(name: str) -> Format:

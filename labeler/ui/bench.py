@@ -29,10 +29,12 @@ from labeler.ui.starting import Starting, Survey
 from labeler.ui.status import SessionStatus, saved_text
 from labeler.ui.threshold import ThresholdHistory
 from labeler.ui.tiles import Tiles
+from labeler.ui.wording import time_left
 from labeler.ui.worker import Lane
 from labeler.waiting import FRONT
 
 if TYPE_CHECKING:
+    from labeler.formats import Manifest
     from labeler.loop import Loop
     from labeler.ui.plots import Curves
 
@@ -161,7 +163,7 @@ class Bench(Announcer):
         """Close everything and end every thread; False if one does not end."""
         self.close_project()
         self._survey.stop()
-        parts = (self._lane, self._survey, self._pictures, self._tiles)
+        parts = (self._lane, self._survey, self._pictures, self._tiles, self._exporting)
         ended = [part.shut_down() for part in parts]
         return all(ended)
 
@@ -233,13 +235,23 @@ class Bench(Announcer):
             self._exporting.stop()
             self.long_work.emit("", 0, -1)
 
-    @Slot(object)
-    def _tell_export(self, progress: Progress) -> None:
-        self.long_work.emit(self.tr("Exporting"), progress.done, progress.total)
+    @Slot(object, float)
+    def _tell_export(self, progress: Progress, left: float) -> None:
+        text = self.tr("Exporting")
+        self.long_work.emit(f"{text} · {time_left(left)}" if left else text, progress.done, progress.total)
 
     @Slot(object)
-    def _end_export(self, manifest: object) -> None:
+    def _end_export(self, manifest: Manifest) -> None:
         self.long_work.emit("", 0, -1)
+        if self._project is not None:
+            with self._blaming(self.tr("The export was not noted in the project")):
+                from labeler.formats import note_export  # its libraries are there by now
+
+                note_export(self._project, manifest)
+        text = self.tr("{:,} masks exported to {}").format(manifest.images, manifest.folder)
+        if manifest.left_out:
+            text += " · " + self.tr("{:,} left out, see its manifest").format(len(manifest.left_out))
+        self.message.emit(text)
         self.exported.emit(manifest)
 
     @Slot(object)

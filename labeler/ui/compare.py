@@ -28,7 +28,7 @@ _STEP = 0.02  # of the width, with an arrow key
 class Pane(Viewer):
     """One mask over the image; tells where it was moved to, so that the other one follows."""
 
-    moved = Signal(object)  # View
+    moved = Signal(object, bool)  # View, whether it shows the whole image
 
     def __init__(self) -> None:
         super().__init__()
@@ -36,16 +36,19 @@ class Pane(Viewer):
         self.keep_view = True  # another mask of the same image is no reason to move
         self._following = False
 
-    def move_along(self, view: View) -> None:
+    def move_along(self, view: View, fitted: bool) -> None:
         """Show the same part as the other pane."""
         self._following = True
-        super()._move_to(view, fitted=False)
+        if fitted:
+            self.fit()
+        else:
+            super()._move_to(view)
         self._following = False
 
     def _move_to(self, view: View, *, fitted: bool = False) -> None:
         super()._move_to(view, fitted=fitted)
         if not self._following:
-            self.moved.emit(self._view)
+            self.moved.emit(self._view, fitted)
 
     def _draw_marks(self, painter: QPainter) -> None:
         if self.title:

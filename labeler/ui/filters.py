@@ -113,10 +113,6 @@ class FilterBar(QWidget):
         return spin
 
     def _lay_out(self) -> None:
-        boxes = QHBoxLayout()
-        boxes.setSpacing(XS)
-        boxes.addWidget(self.state, 1)
-        boxes.addWidget(self.order, 1)
         find = QHBoxLayout()
         find.setSpacing(XS)
         find.addWidget(self.search, 1)
@@ -132,7 +128,7 @@ class FilterBar(QWidget):
         form.setHorizontalSpacing(S)
         form.setVerticalSpacing(XS)
         form.setRowWrapPolicy(QFormLayout.RowWrapPolicy.DontWrapRows)
-        form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.ExpandingFieldsGrow)
+        form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
         for text, field in (
             (self.tr("Model"), self.version),
             (self.tr("Confidence"), limits),
@@ -148,7 +144,8 @@ class FilterBar(QWidget):
         layout.setContentsMargins(S, S, S, 0)
         layout.setSpacing(XS)
         layout.addLayout(find)
-        layout.addLayout(boxes)
+        layout.addWidget(self.state)
+        layout.addWidget(self.order)
         layout.addWidget(self.panel)
 
     def _listen(self) -> None:

@@ -278,10 +278,8 @@ class Session(Bench):
 
     def export(self, out: Path, format: str, *, include_accepted: bool = True) -> None:
         """Export all masks, or only the core, in a format; ``exported`` or ``failed`` follows."""
-        from labeler.formats import export  # its libraries are needed only now
-
         if self._project is not None:
-            self._exporting.start(export(self._project, out, format=format, include_accepted=include_accepted))
+            self._exporting.start(self._project.folder, out, format=format, include_accepted=include_accepted)
             self.long_work.emit(self.tr("Exporting"), 0, 0)
 
     def request_thumbnail(self, image_id: int) -> None:

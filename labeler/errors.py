@@ -10,7 +10,8 @@ class LabelerError(Exception):
     ├── ImageError        an image cannot be decoded or is not supported
     ├── MaskError         a mask has the wrong size, type or classes, or its file is damaged
     ├── ProjectError      a project folder is missing, damaged, newer than this program
-    │   └── ProjectLocked another process has it open
+    │   ├── ProjectLocked another process has it open
+    │   └── CatalogueDamaged  its catalogue is lost or damaged and can be rebuilt
     ├── CheckpointError   a model file is damaged, foreign or of another architecture
     ├── StreamError       a source of images cannot be read at all
     ├── TrainingError     a round cannot be started or had to be given up
@@ -34,6 +35,10 @@ class ProjectError(LabelerError):
 
 class ProjectLocked(ProjectError):
     """Another process has the project open."""
+
+
+class CatalogueDamaged(ProjectError):
+    """A project's catalogue is missing or damaged; its labels lie in files, from which it can be rebuilt."""
 
 
 class CheckpointError(LabelerError):

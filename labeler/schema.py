@@ -7,7 +7,7 @@ import shutil
 import sqlite3
 from pathlib import Path
 
-from labeler.errors import LabelerError, ProjectError, StorageError
+from labeler.errors import CatalogueDamaged, LabelerError, ProjectError, StorageError
 from labeler.files import write_atomically
 from labeler.volume import network_share
 
@@ -149,7 +149,7 @@ def open_checked(path: Path) -> sqlite3.Connection:
     ProjectError where the file is missing, damaged, foreign or newer: then it has not been touched.
     """
     if not path.is_file():
-        raise ProjectError(f"{path}: is missing; put a copy back, or rebuild it from the masks")
+        raise CatalogueDamaged(f"{path}: is missing; put a copy back, or run `labeler rebuild`")
     version = _inspect(path)
     connection = _connect(path)
     if version < len(MIGRATIONS):
@@ -194,7 +194,7 @@ def copy(path: Path, target: Path) -> None:
 def error_of(error: sqlite3.Error, path: Path) -> LabelerError:
     """What an SQLite error is in our tree: damage is the project's, all else the disk's."""
     if _primary_code(error) in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
-        return ProjectError(f"{path}: is damaged ({error}); put a copy back, or rebuild it from the masks")
+        return CatalogueDamaged(f"{path}: is damaged ({error}); put a copy back, or run `labeler rebuild`")
     return StorageError(f"{path}: cannot be used ({error}); free some space or check the folder's permissions")
 
 
@@ -236,9 +236,9 @@ def _inspect(path: Path) -> int:
     except sqlite3.Error as error:
         raise error_of(error, path) from error
     if verdict != "ok":
-        raise ProjectError(f"{path}: is damaged ({verdict}); put a copy back, or rebuild it from the masks")
+        raise CatalogueDamaged(f"{path}: is damaged ({verdict}); put a copy back, or run `labeler rebuild`")
     if application != APPLICATION_ID or version < 1:
-        raise ProjectError(f"{path}: is empty or not a catalogue of labeler; put a copy back, or rebuild it")
+        raise CatalogueDamaged(f"{path}: is no catalogue of labeler; put a copy back, or run `labeler rebuild`")
     return version
 
 

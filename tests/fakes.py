@@ -126,6 +126,7 @@ class FakeSession(QObject):
     long_work = Signal(str, int, int)
     thumbnail_ready = Signal(int, object)
     tile_ready = Signal(object)
+    offered = Signal(object, object)
     surveyed = Signal(object)
     exported = Signal(object)
 
@@ -144,6 +145,7 @@ class FakeSession(QObject):
         self.project: FakeProject | None = None
         self.loop: FakeLoop | None = None
         self.current = -1
+        self.is_writable = True
         self.editor: MaskEditor | None = None
         self._folder = folder
         self._shown_prediction: Any = None

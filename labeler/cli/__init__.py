@@ -25,6 +25,7 @@ COMMANDS = (
     ("Project", "train", training.train),
     ("Project", "models", projects.models),
     ("Project", "export", projects.export),
+    ("Project", "rebuild", projects.rebuild),
     ("Project", "simulate", training.simulate),
     ("Without a project", "predict", files.predict),
     ("Without a project", "ships", files.ships),

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from labeler.cli.console import emit, follow, note, say, table
-from labeler.errors import ExportError
+from labeler.errors import ExportError, ProjectError
 
 if TYPE_CHECKING:
     from labeler.headless import Forecaster, Intake
@@ -204,6 +204,31 @@ _VERSION_KEYS = ("version", "status", "parent", "core_count", "holdout_count", "
 def _version(version: VersionRecord) -> dict[str, Any]:
     values = {**asdict(version), "status": version.status.value, "path": str(version.path)}
     return {key: values[key] for key in (*_VERSION_KEYS, "path", "sha256", "metrics")}
+
+
+def rebuild(folder: Folder, as_json: Json = False) -> None:
+    """Make a damaged catalogue again from the masks and models; the old one is moved aside.
+
+    Labels and models are found again, and the images with the next scan. Predictions, rounds and the history are not in
+    files.
+    """
+    from labeler.rebuild import rebuild as rebuild_catalogue
+
+    if not (folder / "project.toml").is_file():
+        raise ProjectError(f"{folder}: is no project (it has no project.toml)")
+    made = rebuild_catalogue(folder)
+    aside = None if made.aside is None else str(made.aside)
+    if as_json:
+        skipped = [str(path) for path in made.skipped]
+        emit({"labels": made.labels, "versions": made.versions, "skipped": skipped, "aside": aside})
+        return
+    for path in made.skipped:
+        note(f"skipped: {path}: tells nothing sound")
+    say(
+        f"{folder}: {made.labels} labels and {made.versions} models"
+        + (f"; the old catalogue is {aside}" if aside else "")
+    )
+    say(f"next: labeler open {folder_word(folder)}")
 
 
 def export(

@@ -201,6 +201,11 @@ ACTIONS: tuple[ActionSpec, ...] = (
 )
 
 
+def changes_project(spec: ActionSpec) -> bool:
+    """Whether an action has no place where a project is only looked at."""
+    return spec.group in (_Decide, _Tools, _Mask, _Model) and spec.name not in ("next", "previous", "pan")
+
+
 def translated(text: str) -> str:
     """``text`` in the language of the window."""
     return QCoreApplication.translate("actions", text)

@@ -5,12 +5,20 @@ from __future__ import annotations
 import contextlib
 import logging
 from collections.abc import Iterator
+from enum import Enum
 
 from PySide6.QtCore import QObject, Signal, Slot
 
 from labeler.errors import LabelerError
 
 log = logging.getLogger("labeler")
+
+
+class Remedy(Enum):
+    """A way out that the program can go by itself, where the person agrees."""
+
+    VIEW = "view"  # look at a project that is open elsewhere, or cannot be written
+    REBUILD = "rebuild"  # make its catalogue again from the masks
 
 
 class Announcer(QObject):
@@ -32,6 +40,7 @@ class Announcer(QObject):
     drafted = Signal(int, bool)
     message = Signal(str)
     failed = Signal(str, str)  # title, sentence with the way out
+    offered = Signal(object, object)  # Remedy, folder: a way out of the failure that was just told
     crashed = Signal(object)  # an exception from another thread that is no fault of the world
     long_work = Signal(str, int, int)  # text, done, total; total 0 = unknown, -1 = ended
     thumbnail_ready = Signal(int, object)  # image_id, (h, w, 3) uint8

@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 from PySide6.QtCore import QObject, QTimer, Slot
 
 from labeler.editing import MaskEditor
-from labeler.errors import LabelerError
+from labeler.errors import CatalogueDamaged, LabelerError, ProjectLocked, StorageError
 from labeler.images import Pyramid
 from labeler.project import Project
 from labeler.records import ImageRecord, ImageState, Mask, Progress
-from labeler.ui.announcer import Announcer, log
+from labeler.ui.announcer import Announcer, Remedy, log
 from labeler.ui.columns import Columns, Ids
 from labeler.ui.desk import Desk
 from labeler.ui.engine import Engine
@@ -25,8 +25,8 @@ from labeler.ui.pictures import Pictures
 from labeler.ui.predicting import Predicting
 from labeler.ui.rounds import Rounds
 from labeler.ui.rows import Rows
-from labeler.ui.starting import Starting, Survey
-from labeler.ui.status import SessionStatus, saved_text
+from labeler.ui.starting import Mending, Starting, Survey
+from labeler.ui.status import SessionStatus, saved_text, viewed_text
 from labeler.ui.threshold import ThresholdHistory
 from labeler.ui.tiles import Tiles
 from labeler.ui.wording import time_left
@@ -36,6 +36,7 @@ from labeler.waiting import FRONT
 if TYPE_CHECKING:
     from labeler.formats import Manifest
     from labeler.loop import Loop
+    from labeler.rebuild import Rebuilt
     from labeler.ui.plots import Curves
 
 _TICK_MS = 1000
@@ -50,6 +51,7 @@ class Bench(Announcer):
         engine = engine or Engine()
         self._lane = Lane(self)
         self._starting, self._survey = Starting(self._lane, engine, self), Survey(self)
+        self._mending = Mending(self._lane, self)
         self._pictures, self._intake, self._exporting = Pictures(self), Intake(self), Exporting(self)
         self._tiles = Tiles(self)
         self._desk = Desk(self._pictures, self)
@@ -85,6 +87,8 @@ class Bench(Announcer):
     def _listen(self) -> None:
         self._starting.waiting.connect(self._tell_waiting)
         self._starting.failed.connect(self._blame_engine)
+        self._mending.mended.connect(self._take_rebuilt)
+        self._mending.failed.connect(self._fail_rebuild)
         self._survey.failed.connect(self._blame_source)
         self._desk.failed.connect(self._blame)
         self._desk.edited.connect(self._note_edit)
@@ -109,7 +113,7 @@ class Bench(Announcer):
 
     # The project
 
-    def _open(self, make: Callable[[], Project], model: Path | None) -> None:
+    def _open(self, make: Callable[[], Project], model: Path | None, folder: Path | None = None) -> None:
         from labeler.loop import Loop  # imports torch: by now the lane has done so
 
         self.close_project()
@@ -117,6 +121,7 @@ class Bench(Announcer):
             project = make()
         except LabelerError as error:
             self._blame(self.tr("The project cannot be opened"), error)
+            self._offer_way_out(error, folder)
             return
         self._project, self._loop = project, Loop(project)
         if model is not None and project.champion() is None:
@@ -126,6 +131,10 @@ class Bench(Announcer):
         self._rows.open(project)
         self._desk.open(self._loop)
         self.opened.emit()
+        if not project.is_writable:
+            self._rows.note_all()
+            self._tick.start()
+            return
         if drafts := project.drafts():
             self.show_image(drafts[0])
             self.message.emit(self.tr("Your drawings that were not accepted yet are back: {}").format(len(drafts)))
@@ -134,6 +143,24 @@ class Bench(Announcer):
         self._rounds.open(self._loop)
         self._predicting.open(self._loop)
         self._intake.open(project)
+
+    def _offer_way_out(self, error: LabelerError, folder: Path | None) -> None:
+        if folder is not None and isinstance(error, CatalogueDamaged):
+            self.offered.emit(Remedy.REBUILD, folder)
+        elif folder is not None and isinstance(error, ProjectLocked | StorageError):
+            self.offered.emit(Remedy.VIEW, folder)
+
+    @Slot(object, object)
+    def _take_rebuilt(self, folder: Path, made: Rebuilt) -> None:
+        self.long_work.emit("", 0, -1)
+        text = self.tr("The catalogue was made again: {:,} labels, {:,} models.").format(made.labels, made.versions)
+        self._open(lambda: Project.open(folder), None, folder)
+        self.message.emit(text)
+
+    @Slot(object)
+    def _fail_rebuild(self, error: Exception) -> None:
+        self.long_work.emit("", 0, -1)
+        self._blame(self.tr("The catalogue was not rebuilt"), error)
 
     def close_project(self) -> None:
         """Save, stop what runs for the project, and close it; nothing works on it any more afterwards."""
@@ -293,6 +320,11 @@ class Bench(Announcer):
         return self._project
 
     @property
+    def is_writable(self) -> bool:
+        """Whether the open project is more than looked at."""
+        return self._project is not None and self._project.is_writable
+
+    @property
     def loop(self) -> Loop | None:
         """The loop of the open project."""
         return self._loop
@@ -356,7 +388,7 @@ class Bench(Announcer):
             loop=self._loop.status(),
             stream=self._intake.text,
             round=self._rounds.text(),
-            saved=saved_text(self._desk.saved_at, len(self._desk.unsaved)),
+            saved=saved_text(self._desk.saved_at, len(self._desk.unsaved)) if self.is_writable else viewed_text(),
             is_training=self._rounds.is_running,
             is_paused=self._rounds.is_paused,
             is_predicting=self._predicting.is_running,

@@ -135,6 +135,8 @@ class Desk(QObject):
     def _restored(self, image_id: int, image: Image) -> MaskEditor | None:
         """The editor with the draft that was left of this image; None where there is none."""
         assert self._loop is not None
+        if not self._loop.project.is_writable:
+            return None  # the drafts are those of whoever has the project open
         kept = self._kept.pop(image_id, None)
         if kept is not None:
             self._unsaved = True
@@ -211,7 +213,7 @@ class Desk(QObject):
     def keep(self, entry: Entry) -> None:
         """Write an edit that has been made to the journal; a disk that refuses leaves it in memory and says so."""
         # While an image is being presented, what ends is a stroke on the one before, which has been put away.
-        if self.editor is None or self._loop is None or self._presenting:
+        if self.editor is None or self._loop is None or self._presenting or not self._loop.project.is_writable:
             return
         self._touch()
         try:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from PySide6.QtCore import QEvent, QObject, Qt, QTimer
 from PySide6.QtGui import QGuiApplication
-from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
 from labeler.ui.controls import icon_button, label
 from labeler.ui.theme import XS, L, M, S, follow, theme, tinted
@@ -71,6 +73,11 @@ class Banner(QFrame):
         words.setSpacing(XS)
         words.addWidget(self.title)
         words.addWidget(self.sentence)
+        self.way_out = QPushButton()
+        self.way_out.hide()
+        words.addWidget(self.way_out, 0, Qt.AlignmentFlag.AlignLeft)
+        self._go: Callable[[], object] | None = None
+        self.way_out.clicked.connect(self._take_way_out)
         layout = QHBoxLayout(self)
         layout.setContentsMargins(M, S, S, S)
         layout.setSpacing(M)
@@ -90,7 +97,21 @@ class Banner(QFrame):
         self.title.setText(title)
         self.sentence.setText(sentence)
         self.setAccessibleName(f"{title}. {sentence}")
+        self.way_out.hide()
         self.show()
+
+    def offer(self, text: str, go: Callable[[], object]) -> None:
+        """A way out that the program can go by itself."""
+        self._go = go
+        self.way_out.setText(text)
+        self.way_out.setAccessibleName(text)
+        self.way_out.show()
+
+    def _take_way_out(self) -> None:
+        go, self._go = self._go, None
+        self.hide()
+        if go is not None:
+            go()
 
     def _copy(self) -> None:
         QGuiApplication.clipboard().setText(f"{self.title.text()}\n{self.sentence.text()}")

@@ -35,19 +35,31 @@ class Session(Bench):
 
     def open_project(self, folder: Path) -> None:
         """Open a project; ``opened`` or ``failed`` follows."""
-        self._open_when_ready(lambda: Project.open(folder))
+        self._open_when_ready(lambda: Project.open(folder), folder=folder)
+
+    def view_project(self, folder: Path) -> None:
+        """Look at a project that is open elsewhere or cannot be written: nothing can be changed."""
+        self._open_when_ready(lambda: Project.view(folder), folder=folder)
+
+    def rebuild_project(self, folder: Path) -> None:
+        """Make the catalogue of a project again from its masks and models, then open it."""
+        self.close_project()
+        self.long_work.emit(self.tr("Rebuilding the catalogue from the masks"), 0, 0)
+        self._mending.start(folder)
 
     def open_images(self, folder: Path | str, project_folder: Path | None = None, model: Path | None = None) -> None:
         """Work on a folder of images (or another source): in its project, which is made if there is none."""
-        self._open_when_ready(lambda: opening.of_images(folder, project_folder), model)
+        self._open_when_ready(lambda: opening.of_images(folder, project_folder), model, folder=project_folder)
 
     def open_sample(self) -> None:
         """Work on the sample: generated ships and the shipped net, in a project of the person's own."""
         self._open_when_ready(opening.of_sample, shipped(opening.SAMPLE_MODEL))
 
-    def _open_when_ready(self, make: Callable[[], Project], model: Path | None = None) -> None:
+    def _open_when_ready(
+        self, make: Callable[[], Project], model: Path | None = None, *, folder: Path | None = None
+    ) -> None:
         self._survey.stop()
-        self._starting.when_ready(lambda: self._open(make, model))
+        self._starting.when_ready(lambda: self._open(make, model, folder))
 
     # The image in front of the person
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from pathlib import Path
 
 from PySide6.QtCore import QObject, Signal, Slot
@@ -108,3 +108,43 @@ class Survey(QObject):
     def _fail(self, task_id: int, error: Exception) -> None:
         if task_id == self._task_id:
             self.failed.emit(error)
+
+
+class Mending(QObject):
+    """Makes a damaged catalogue again, on the lane: it reads every mask."""
+
+    mended = Signal(object, object)  # folder, Rebuilt
+    failed = Signal(object)  # the exception
+
+    def __init__(self, lane: Lane, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._lane = lane
+        self._folder: Path | None = None
+        self._task_id: int | None = None
+        lane.completed.connect(self._succeed)
+        lane.failed.connect(self._fail)
+
+    def start(self, folder: Path) -> None:
+        """Rebuild the catalogue of the project in this folder."""
+        task = Task("rebuild", Priority.FRONT, lambda: _rebuilding(folder))
+        self._folder, self._task_id = folder, task.task_id
+        self._lane.submit(task)
+
+    @Slot(object, object)
+    def _succeed(self, task_id: int, made: object) -> None:
+        if task_id == self._task_id:
+            self._task_id = None
+            self.mended.emit(self._folder, made)
+
+    @Slot(object, object)
+    def _fail(self, task_id: int, error: Exception) -> None:
+        if task_id == self._task_id:
+            self._task_id = None
+            self.failed.emit(error)
+
+
+def _rebuilding(folder: Path) -> Generator[None, None, object]:
+    from labeler.rebuild import rebuild
+
+    yield None  # begun on the lane's thread
+    return rebuild(folder)

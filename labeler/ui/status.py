@@ -38,5 +38,10 @@ def saved_text(saved_at: float | None, unsaved: int) -> str:
     return _tr("saved {:.0f} s ago").format(ago) if ago < 60 else _tr("saved {:.0f} min ago").format(ago / 60)
 
 
+def viewed_text() -> str:
+    """In the place of the above, for a project that is only looked at."""
+    return _tr("for viewing only")
+
+
 def _tr(text: str) -> str:
     return QCoreApplication.translate("status", text)

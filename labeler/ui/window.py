@@ -24,7 +24,8 @@ from PySide6.QtWidgets import (
 from labeler import images
 from labeler.records import ImageState
 from labeler.settings import Preferences, load_preferences
-from labeler.ui.actions import ACTIONS, Need, Scope, build, keys_pressed, translated
+from labeler.ui.actions import ACTIONS, Need, Scope, build, changes_project, keys_pressed, translated
+from labeler.ui.announcer import Remedy
 from labeler.ui.commands import handlers
 from labeler.ui.doors import Doors
 from labeler.ui.keymap import in_force, rekey
@@ -149,6 +150,7 @@ class MainWindow(Doors):
         session.drafted.connect(self._note_draft)
         session.long_work.connect(self.strip.show_work)
         session.failed.connect(self._report)
+        session.offered.connect(self._offer)
 
     def _enter(self) -> None:
         page = self.page()
@@ -169,7 +171,8 @@ class MainWindow(Doors):
         self._enable()
 
     def _remember(self, folder: Path) -> None:
-        self.setWindowTitle(f"{folder.name} – labeler")
+        shown = folder.name if self.session.is_writable else self.tr("{} (for viewing only)").format(folder.name)
+        self.setWindowTitle(f"{shown} – labeler")
         recent = tuple(dict.fromkeys((str(folder), *self.preferences.recent)))[:12]
         self._save_preferences(self.preferences.model_copy(update={"recent": recent}))
 
@@ -194,6 +197,16 @@ class MainWindow(Doors):
         # With a project open the banner over the canvas says it.
         if self._pages.currentWidget() is self.start:
             self.start.banner.report(title, sentence)
+
+    def _offer(self, remedy: Remedy, folder: Path) -> None:
+        """A way out of what was just told, as a button beside it."""
+        session = self.session
+        text, intent = {
+            Remedy.VIEW: (self.tr("Open for viewing only"), session.view_project),
+            Remedy.REBUILD: (self.tr("Rebuild it from the masks"), session.rebuild_project),
+        }[remedy]
+        if self._pages.currentWidget() is self.start:
+            self.start.banner.offer(text, lambda: self.opening(intent, folder))
 
     def _possible(self) -> Need:
         session, there = self.session, Need.NOTHING
@@ -221,8 +234,9 @@ class MainWindow(Doors):
 
     def _enable(self) -> None:
         there = self._possible()
+        viewing = self.session.project is not None and not self.session.is_writable
         for spec in ACTIONS:
-            self.actions_by_name[spec.name].setEnabled(spec.need in there)
+            self.actions_by_name[spec.name].setEnabled(spec.need in there and not (viewing and changes_project(spec)))
         restore = Need.EXCLUDED in there
         self.actions_by_name["restore"].setVisible(restore)
         self.actions_by_name["exclude"].setVisible(not restore)

@@ -18,6 +18,7 @@ from labeler.ui.canvas import Canvas
 from labeler.ui.controls import label, plain_tabs, rule
 from labeler.ui.gallery import GalleryPanel
 from labeler.ui.gate import GatePanel
+from labeler.ui.hints import Hints
 from labeler.ui.inspector import Inspector
 from labeler.ui.layers import Overlay, Tone
 from labeler.ui.notices import Banner, Toast
@@ -57,6 +58,7 @@ class Workspace(QWidget):
         self.training = TrainingPanel()
         self.banner = Banner()
         self.toast = Toast(self.canvas)
+        self.hints = Hints(self.canvas, actions)
         self.guide = label("", "", wraps=True)
         self._threshold = 0.0
         self._sides: tuple[int, ...] = ()  # widths that were liked last time
@@ -168,6 +170,7 @@ class Workspace(QWidget):
     def _ask(self) -> None:
         session = self._session
         self.canvas.stroke_finished.connect(session.keep_patch)
+        self.canvas.stroke_finished.connect(lambda _: self.hints.note_use())
         self.canvas.zoom_changed.connect(self.options.show_zoom)
         self.canvas.diameter_changed.connect(self.options.show_diameter)
         self.options.diameter_requested.connect(self._set_diameter)
@@ -192,6 +195,8 @@ class Workspace(QWidget):
         self._update_notice()
         self.training.end(self.tr("No round runs."))
         self.gallery.setCurrentIndex(0)
+        if not self._session.is_writable:
+            self.choose_tool("pan")
         self._counting.start()
         self.canvas.setFocus()
 
@@ -284,7 +289,8 @@ class Workspace(QWidget):
         self.gate.show_threshold(figures.threshold, can_undo=can_undo_threshold)
         self.gallery.explain_empty(next_step(figures), self.tr("No image passes this filter."))
         self.canvas.set_empty_text(next_step(figures))
-        self.guide.setText(cold_start(figures))
+        viewed = self.tr("For viewing only: nothing can be changed here, and nothing new is shown.")
+        self.guide.setText(cold_start(figures) if self._session.is_writable else viewed)
         self.training.allow_start(tr(why_no_round) if why_no_round else "")
         self._update_notice()
         if self._session.current >= 0:
@@ -304,6 +310,8 @@ class Workspace(QWidget):
         self.set_overlay(preferences.overlay)
         self.set_opacity(preferences.opacity)
         self.options.show_diameter(self.canvas.diameter)
+        self.hints.wanted, self.hints.used = preferences.hints, dict(preferences.hinted)
+        self.hints.choose(self.canvas.tool.value)
         self._sides = preferences.sides
         if len(preferences.sides) == self.splitter.count():
             self.splitter.setSizes(list(preferences.sides))
@@ -321,6 +329,7 @@ class Workspace(QWidget):
             "eraser": canvas.eraser_diameter,
             "overlay": canvas.overlay,
             "opacity": canvas.opacity,
+            "hinted": dict(self.hints.used),
             "sides": tuple(self.splitter.sizes()) if self.isVisible() else self._sides,
         }
 
@@ -328,6 +337,7 @@ class Workspace(QWidget):
         """Take a tool in hand."""
         self._actions[name].setChecked(True)
         self.canvas.tool = Tool(name)
+        self.hints.choose(name)
         self.options.show_diameter(self.canvas.diameter)
 
     def choose_class(self, value: int) -> None:

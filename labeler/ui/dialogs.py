@@ -98,7 +98,7 @@ class ScanDialog(QDialog):
         )
         layout.addStretch(1)
         layout.addWidget(buttons)
-        self.resize(theme.px(560), theme.px(380))
+        self.resize(theme.px(560), theme.px(320))
         self._render()
 
     def show_summary(self, summary: ScanSummary) -> None:
@@ -183,7 +183,7 @@ class ExportDialog(QDialog):
         layout.addWidget(label(note, "caption", wraps=True))
         layout.addStretch(1)
         layout.addWidget(buttons)
-        self.resize(theme.px(560), theme.px(280))
+        self.resize(theme.px(560), self.sizeHint().height())
 
     def accept(self) -> None:
         """Emit what was chosen."""

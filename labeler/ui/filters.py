@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from PySide6.QtCore import Qt, QTimer, Signal
+from PySide6.QtCore import QSize, Qt, QTimer, Signal
 from PySide6.QtWidgets import (
     QCheckBox,
     QComboBox,
@@ -15,6 +15,8 @@ from PySide6.QtWidgets import (
     QHBoxLayout,
     QLineEdit,
     QPushButton,
+    QScrollArea,
+    QSizePolicy,
     QToolButton,
     QVBoxLayout,
     QWidget,
@@ -90,7 +92,7 @@ class FilterBar(QWidget):
             self._limit(self.tr("Lowest confidence"), 0.0),
             self._limit(self.tr("Highest confidence"), 1.0),
         )
-        self.round = QCheckBox(self.tr("Changed by the last round"))
+        self.round = QCheckBox(self.tr("Changed by it"))
         self.round.setAccessibleName(self.tr("Only what the last published model changed"))
         self.clear = QPushButton(self.tr("Clear the filters"))
         self.clear.setAccessibleName(self.tr("Clear the filters"))
@@ -122,8 +124,8 @@ class FilterBar(QWidget):
         limits.addWidget(self.low, 1)
         limits.addWidget(label("–"))
         limits.addWidget(self.high, 1)
-        self.panel = QFrame(self)
-        form = QFormLayout(self.panel)
+        fields = QWidget()
+        form = QFormLayout(fields)
         form.setContentsMargins(0, 0, 0, XS)
         form.setHorizontalSpacing(S)
         form.setVerticalSpacing(XS)
@@ -137,8 +139,10 @@ class FilterBar(QWidget):
             (self.tr("Date"), self.days),
         ):
             form.addRow(label(text, "caption"), field)
-        form.addRow(self.round)
+        form.addRow(label(self.tr("Last round"), "caption"), self.round)
         form.addRow(self.clear)
+        # Large text on a low screen: the filters scroll rather than push the window apart.
+        self.panel = _Scrolled(fields, self)
         self.panel.hide()
         layout = QVBoxLayout(self)
         layout.setContentsMargins(S, S, S, 0)
@@ -219,6 +223,25 @@ class FilterBar(QWidget):
         self.reset()
         self.more.setChecked(True)
         self.round.setChecked(True)
+
+
+class _Scrolled(QScrollArea):
+    """As high as its content where there is room."""
+
+    def __init__(self, content: QWidget, parent: QWidget) -> None:
+        super().__init__(parent)
+        self.setFrameShape(QFrame.Shape.NoFrame)
+        self.setWidgetResizable(True)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self._content = content
+        self.setWidget(content)
+        self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Maximum)
+
+    def sizeHint(self) -> QSize:
+        return self._content.sizeHint()
+
+    def minimumSizeHint(self) -> QSize:
+        return QSize(0, theme.px(64))
 
 
 def _states() -> list[tuple[str, Any]]:

@@ -235,12 +235,23 @@ class ProgressPanel(QWidget):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(M, M, M, M)
         layout.setSpacing(XS)
-        for title, plot in zip(self.titles, (self.surfaced, self.core, self.versions), strict=True):
+        self._plots = (self.surfaced, self.core, self.versions)
+        self.empty = [
+            label(text, "muted", wraps=True)
+            for text in (
+                self.tr("Nothing predicted yet: each image that needs you counts here."),
+                self.tr("No round yet: your labels become the core, and every round is a point."),
+                self.tr("Not judged yet: every few labels one goes to the holdout, which judges each model."),
+            )
+        ]
+        for title, plot, empty in zip(self.titles, self._plots, self.empty, strict=True):
             layout.addWidget(title)
             layout.addWidget(plot, 1)
+            layout.addWidget(empty)
             layout.addSpacing(XS)
         layout.addWidget(self.about)
         layout.addWidget(self.back, 0, Qt.AlignmentFlag.AlignLeft)
+        layout.addStretch(0)
         follow(self, ProgressPanel._draw)
 
     def show_curves(self, curves: Curves) -> None:
@@ -265,6 +276,12 @@ class ProgressPanel(QWidget):
         for plot, count in ((self.core, len(rounds)), (self.versions, len(curves.versions))):
             plot.setXRange(0.5, max(count, 4) + 0.5, padding=0)
             plot.getPlotItem().getAxis("bottom").setTickSpacing(max(1, count // 5), 1)
+        for plot, empty, known in zip(
+            self._plots, self.empty, (len(curves.surfaced) > 0, len(rounds) > 0, len(judged) > 0), strict=True
+        ):
+            plot.setVisible(known)
+            empty.setVisible(not known)
+        self.about.setVisible(bool(judged))
         share = f"  {curves.surfaced[-1]:.0%}" if len(curves.surfaced) else ""
         core = f"  {curves.core[-1]:,.0f}" if len(curves.core) else ""
         champion = next((v for v in judged if v.status is VersionStatus.CHAMPION), None)

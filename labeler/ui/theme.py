@@ -127,7 +127,7 @@ class Theme(QObject):
         app.setStyle("Fusion")
         app.setPalette(_palette(self.colours))
         for kind in ("QAbstractSpinBox", "QComboBox", "QCheckBox"):
-            app.setPalette(_framed(self.colours), kind)
+            app.setPalette(_framed(self.colours), kind)  # type: ignore[arg-type]
         font = QFont(app.font())
         font.setPointSizeF(BODY_POINTS * self.scale)
         app.setFont(font)

@@ -10,6 +10,7 @@ from PySide6.QtCore import QObject, Signal, Slot
 
 from labeler.project import Project
 from labeler.records import Progress
+from labeler.ui.wording import seconds_left
 from labeler.ui.worker import Lane, Priority, Task
 
 
@@ -80,10 +81,3 @@ class Exporting(QObject):
         if task_id == self._task_id:
             self._task_id = None
             self.failed.emit(error)
-
-
-def seconds_left(progress: Progress, spent: float) -> float:
-    """An estimate from the steps so far; 0 while there are too few to tell."""
-    if progress.total <= 0 or progress.done < 3 or spent < 1.0:
-        return 0.0
-    return spent / progress.done * (progress.total - progress.done)

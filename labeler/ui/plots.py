@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,7 +16,7 @@ from PySide6.QtWidgets import QProgressBar, QPushButton, QVBoxLayout, QWidget
 from labeler.records import Progress, VersionRecord, VersionStatus
 from labeler.ui.controls import FlowLayout, label
 from labeler.ui.theme import XS, M, S, dress, follow, theme
-from labeler.ui.wording import phase_name
+from labeler.ui.wording import phase_name, seconds_left, time_left
 
 _POINTS_DRAWN = 2000  # a curve of more points is thinned before it is drawn
 
@@ -48,6 +49,7 @@ class Plot(pg.PlotWidget):
         if unit_range:
             self.setYRange(0, 1, padding=0.04)
         follow(self, Plot._dress)
+        follow(self, lambda plot: plot.setMaximumHeight(theme.px(240)))
 
     def sizeHint(self) -> QSize:
         return QSize(120, theme.px(130))
@@ -106,6 +108,7 @@ class TrainingPanel(QWidget):
         self._series: dict[str, tuple[list[float], list[float]]] = {}
         self._paused = False
         self._step, self._steps = 0, 0  # of the round: done, planned
+        self._phase, self._phase_begun = "", 0.0
         self._buttons = QWidget()
         buttons = FlowLayout(self._buttons, spacing=XS, rows_apart=XS)
         buttons.setContentsMargins(0, 0, 0, 0)
@@ -145,7 +148,8 @@ class TrainingPanel(QWidget):
         if not self.stop.isEnabled():  # the panel was made while the round ran
             self.begin()
         text = phase_name(progress.phase)
-        self.phase.setText(f"{text} · {progress.done:,}/{progress.total:,}" if progress.total else text)
+        counted = f"{text} · {progress.done:,}/{progress.total:,}" if progress.total else text
+        self.phase.setText(counted + self._left(progress))
         self.progress.setRange(0, progress.total)
         self.progress.setValue(progress.done)
         if progress.phase == "training":
@@ -158,6 +162,12 @@ class TrainingPanel(QWidget):
             values.append(value)
         if progress.metrics:
             self._draw()
+
+    def _left(self, progress: Progress) -> str:
+        if progress.phase != self._phase:
+            self._phase, self._phase_begun = progress.phase, time.monotonic()
+        left = seconds_left(progress, time.monotonic() - self._phase_begun)
+        return f" · {time_left(left)}" if left else ""
 
     def end(self, sentence: str) -> None:
         """The round has ended; the curves stay."""
@@ -251,7 +261,7 @@ class ProgressPanel(QWidget):
             layout.addSpacing(XS)
         layout.addWidget(self.about)
         layout.addWidget(self.back, 0, Qt.AlignmentFlag.AlignLeft)
-        layout.addStretch(0)
+        layout.addStretch(1)
         follow(self, ProgressPanel._draw)
 
     def show_curves(self, curves: Curves) -> None:

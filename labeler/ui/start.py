@@ -67,7 +67,7 @@ class StartPage(QScrollArea):
         self.setWidgetResizable(True)
         self.setAccessibleName(self.tr("Start"))
         column = QWidget()
-        follow(column, lambda widget: widget.setFixedWidth(theme.px(520)))
+        follow(column, lambda widget: widget.setFixedWidth(theme.px(580)))
         layout = QVBoxLayout(column)
         layout.setSpacing(S)
         layout.setContentsMargins(0, XL, 0, XL)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QSize, Qt, Signal
-from PySide6.QtGui import QColor, QPainter, QPaintEvent
+from PySide6.QtCore import QRectF, QSize, Signal
+from PySide6.QtGui import QPainter, QPaintEvent
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QProgressBar, QSizePolicy, QVBoxLayout, QWidget
 
 from labeler.records import ImageState
 from labeler.ui.controls import FlowLayout, icon_button, label
-from labeler.ui.theme import XS, L, M, S, follow, state_colour, theme
+from labeler.ui.marks import draw_state
+from labeler.ui.theme import XS, L, M, S, follow, theme
 from labeler.ui.wording import Figures, strip_items, tr
 
 _DOTS = {
@@ -34,7 +35,7 @@ _MEANINGS = {
 
 
 class Dot(QWidget):
-    """A small disc in the colour of a state."""
+    """The mark of a state, in its shape and colour."""
 
     def __init__(self, state: ImageState) -> None:
         super().__init__()
@@ -43,11 +44,7 @@ class Dot(QWidget):
         follow(self, lambda widget: widget.setFixedSize(QSize(theme.px(9), theme.px(9))))
 
     def paintEvent(self, event: QPaintEvent) -> None:
-        painter = QPainter(self)
-        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        painter.setPen(Qt.PenStyle.NoPen)
-        painter.setBrush(QColor(state_colour(self._state)))
-        painter.drawEllipse(self.rect())
+        draw_state(QPainter(self), QRectF(self.rect()), self._state)
 
 
 class Item(QWidget):

@@ -8,7 +8,7 @@ from typing import Any
 
 from PySide6.QtCore import QCoreApplication
 
-from labeler.records import Counts, ImageRecord, ImageState, LabelOrigin
+from labeler.records import Counts, ImageRecord, ImageState, LabelOrigin, Progress
 from labeler.review import Kind, MaskVersion
 
 
@@ -246,3 +246,10 @@ def outcome_text(outcome: Any) -> str:
     return tr(
         "Model v{} was not published: mean IoU {:.3f} on the holdout, {:.3f} before. The old model stays."
     ).format(version, ours, theirs)
+
+
+def seconds_left(progress: Progress, spent: float) -> float:
+    """An estimate from the steps so far; 0 while there are too few to tell."""
+    if progress.total <= 0 or progress.done < 3 or spent < 1.0:
+        return 0.0
+    return spent / progress.done * (progress.total - progress.done)

@@ -11,8 +11,8 @@ from sessions import press, stroke, train, until
 
 from labeler.records import Progress
 from labeler.ui.dialogs import ExportDialog
-from labeler.ui.exporting import seconds_left
 from labeler.ui.window import MainWindow
+from labeler.ui.wording import seconds_left
 
 pytestmark = pytest.mark.qt_log_ignore("propagateSizeHints")  # the offscreen platform has none
 

@@ -74,6 +74,7 @@ class Banner(QFrame):
         words.addWidget(self.title)
         words.addWidget(self.sentence)
         self.way_out = QPushButton()
+        self.way_out.setAccessibleName(self.tr("A way out"))
         self.way_out.hide()
         words.addWidget(self.way_out, 0, Qt.AlignmentFlag.AlignLeft)
         self._go: Callable[[], object] | None = None

@@ -30,6 +30,7 @@ WARM_UP = 0.1  # share of the steps in which the learning rate rises
 EMA_DECAY = 0.99
 WEIGHT_DECAY = 1e-2
 LOWEST_LR = 0.01  # of the peak, at the end of the cosine
+WARM_LR = 0.5  # of the peak, for a round that goes on from the champion: at the whole it forgets what it knew
 CHECK_EVERY = 100  # steps between looks at the stop rule
 CHECK_IMAGES = 16
 SIZING_IMAGES = 64
@@ -167,7 +168,7 @@ def _fit(job: TrainingJob, core: Core, champion: ResidualUNet | None, sizing: Si
     """Train until the stop rule or the last step; smaller batches or lower rates where memory or numbers fail."""
     settings = job.settings.model_copy(update={"base_width": sizing.base_width, "scale": sizing.scale})
     notes: list[str] = []
-    batch, lr = settings.batch, settings.lr
+    batch, lr = settings.batch, settings.lr * (1 if champion is None else WARM_LR)
     for _ in range(RETRIES + 1):
         torch.manual_seed(job.seed)
         fit = fit_for(settings.model_copy(update={"batch": batch, "lr": lr}), champion)

@@ -9,7 +9,8 @@ growth   memory that a thousand strokes leave behind
 huge     20,000 x 20,000 as tiled TIFF and as PNG: until it is seen, stall meanwhile, pan and zoom frames, memory
 stall    the event loop with the real window: see ``stall.py``
 
-Quantiles are of milliseconds; the exit code is 1 where a goal is missed.
+Give it a quiet machine: frames wait for a processor like everything else. Quantiles are of milliseconds; the exit code
+is 1 where a goal is missed.
 """
 
 from __future__ import annotations
@@ -100,8 +101,8 @@ def painted(canvas: TimedCanvas, since: float) -> float:
     """Wait until the canvas has painted; milliseconds since then."""
     while canvas.painted_at < since:
         QCoreApplication.processEvents()
-        if time.perf_counter() - since > 30:
-            raise SystemExit("nothing was painted within 30 s")
+        if time.perf_counter() - since > 300:
+            raise SystemExit("nothing was painted within 300 s")
     return 1000 * (canvas.painted_at - since)
 
 
@@ -330,10 +331,10 @@ def _look_around(path: Path, side: int) -> None:
     tell(f"{name}, stall while it is decoded", meanwhile.tolist(), FRAME_MS)
     for zoom in (None, 0.1, 0.5, 1.0, 4.0):
         canvas.fit() if zoom is None else setattr(canvas, "zoom", zoom)
-        tell(f"{name}, pan at {canvas.zoom:.0%}", _frames(canvas, lambda n: canvas.pan_by(_way(n))), FRAME_MS)
+        _frames(f"{name}, pan at {canvas.zoom:.0%}", canvas, lambda n: canvas.pan_by(_way(n)))
     canvas.fit()
     steps = [1.2] * 30 + [1 / 1.2] * 30
-    tell(f"{name}, zoom", _frames(canvas, lambda n: canvas.zoom_by(steps[n % 60], QPointF(700, 300))), FRAME_MS)
+    _frames(f"{name}, zoom", canvas, lambda n: canvas.zoom_by(steps[n % 60], QPointF(700, 300)))
     print(
         f"{name:<44} memory at its peak {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20:.2f} GB", flush=True
     )
@@ -346,13 +347,15 @@ def _way(number: int) -> QPointF:
     return QPointF(40 * np.cos(turn), 40 * np.sin(turn))
 
 
-def _frames(canvas: TimedCanvas, act: Callable[[int], object]) -> list[float]:
-    found = []
+def _frames(name: str, canvas: TimedCanvas, act: Callable[[int], object]) -> None:
+    """120 frames; beside the wall clock the processor time, which other programs hardly lengthen."""
+    found, own = [], []
     for number in range(120):
-        started = time.perf_counter()
+        started, busy = time.perf_counter(), time.process_time()
         act(number)
         found.append(painted(canvas, started))
-    return found
+        own.append(1000 * (time.process_time() - busy))
+    tell(name, found, FRAME_MS, f"(processor p95 {np.percentile(own, 95):.1f} ms)")
 
 
 def main() -> int:

@@ -16,7 +16,12 @@ from pathlib import Path
 if "DISPLAY" not in os.environ:
     os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 
-from PySide6.QtCore import QSize
+import cv2
+import numpy as np
+from PIL import Image as PILImage
+from PySide6.QtCore import QSize, Qt
+from PySide6.QtGui import QImage
+from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication, QDialog, QWidget
 
 from labeler.records import ImageState
@@ -29,6 +34,7 @@ from labeler.ui.window import MainWindow
 from labeler.ui.workspace import Workspace
 
 PATIENCE_S = 120.0
+BYTES = 2_000_000  # of the film
 
 
 class Studio:
@@ -62,11 +68,11 @@ class Studio:
         end = time.monotonic() + seconds
         self.until(lambda: time.monotonic() > end)
 
-    def shoot(self, name: str, widget: QWidget | None = None) -> None:
+    def shoot(self, name: str, widget: QWidget | None = None, *, form: str = "png") -> None:
         """Save a picture of the window or of a dialog."""
         self.settle()
         picture = (widget or self.window).grab()
-        picture.save(str(self.out / f"{name}.png"))
+        picture.save(str(self.out / f"{name}.{form}"), quality=-1 if form == "png" else 82)
 
     def dialog(self, name: str, open_it: Callable[[], object]) -> None:
         """Open a dialog, take its picture, close it."""
@@ -133,6 +139,113 @@ def look(studio: Studio, folder: Path | None) -> None:
         studio.shoot("accepted")
 
 
+class Film:
+    """Frames of the window, and how long each is seen."""
+
+    def __init__(self, studio: Studio, width: int) -> None:
+        self._studio, self._width = studio, width
+        self.frames: list[PILImage.Image] = []
+        self.times: list[int] = []
+
+    def take(self, milliseconds: int) -> None:
+        """One frame; the same picture again only lasts longer."""
+        QApplication.processEvents()
+        grabbed = self._studio.window.grab().toImage().convertToFormat(QImage.Format.Format_RGB888)
+        height, width = grabbed.height(), grabbed.width()
+        pixels = np.frombuffer(grabbed.constBits(), np.uint8).reshape(height, grabbed.bytesPerLine())
+        frame = PILImage.fromarray(pixels[:, : 3 * width].reshape(height, width, 3).copy())
+        self.frames.append(frame.resize((self._width, height * self._width // width), PILImage.Resampling.LANCZOS))
+        self.times.append(milliseconds)
+
+    def save(self, path: Path) -> None:
+        """An animated WebP, small enough for a page that loads at once."""
+        first, *rest = self.frames
+        first.save(path, append_images=rest, duration=self.times, loop=0, quality=48, method=6, minimize_size=True)
+        assert path.stat().st_size < BYTES, path.stat().st_size
+
+
+def specks(studio: Studio) -> list[tuple[float, float, float]]:
+    """Centres (x, y) and diameters of what is beside the largest part of the mask in hand."""
+    assert studio.session.editor is not None
+    count, _, boxes, centres = cv2.connectedComponentsWithStats(studio.session.editor.mask)
+    parts = sorted(range(1, count), key=lambda part: -boxes[part][cv2.CC_STAT_AREA])
+    return [(*centres[part], float(max(boxes[part][2:4]))) for part in parts[1:]]
+
+
+def erase(studio: Studio, film: Film, at: tuple[float, float, float]) -> None:
+    """Rub a speck out with the mouse, as a person does."""
+    canvas = studio.page.canvas
+    studio.window.actions_by_name["eraser"].trigger()
+    canvas.eraser_diameter = at[2] * 0.7
+    for step in range(9):
+        x = at[0] + at[2] * 0.42 * (-1) ** step * (step % 3) / 2
+        y = at[1] - at[2] * 0.5 + at[2] * step / 8
+        place = canvas.view.to_widget((x, y)).toPoint()
+        if step == 0:
+            QTest.mousePress(canvas, Qt.MouseButton.LeftButton, pos=place)
+        QTest.mouseMove(canvas, place)
+        studio.settle(0.03)
+        film.take(110)
+    QTest.mouseRelease(canvas, Qt.MouseButton.LeftButton, pos=place)
+    studio.settle(0.05)
+    film.take(600)
+
+
+def work(studio: Studio, film: Film, images: int) -> None:
+    """Correct what waits: specks are rubbed out, the rest is accepted."""
+    session = studio.session
+    for _ in range(images):
+        studio.until(lambda: session.editor is not None)
+        studio.settle(0.3)
+        film.take(900)
+        for speck in specks(studio)[:2]:
+            erase(studio, film, speck)
+        session.commit()
+        studio.settle(0.2)
+
+
+def readme(studio: Studio) -> None:
+    """The pictures of the README: the window at work, a comparison, the report, and a short film."""
+    session, film = studio.session, Film(studio, 880)
+    open_project(studio, None)
+    queue = [int(image_id) for image_id in session.queue_ids()]
+    session.show_image(next((i for i in queue if _parts(studio, i) > 1), queue[0]))
+    studio.until(lambda: session.editor is not None)
+    work(studio, film, 3)
+    for threshold in (0.91, 0.92, 0.93, 0.92, 0.91, 0.90):
+        studio.page.gate._preview(threshold)
+        film.take(160)
+    studio.page.gate._ask()
+    film.take(900)
+    for _ in range(3):
+        studio.until(lambda: session.editor is not None)
+        session.commit()
+    labels = session.judged()
+    session.show_image(labels[0].image_id)
+    studio.until(lambda: session.editor is not None)
+    studio.window.actions_by_name["swipe"].trigger()
+    compare = studio.page.stage.compare
+    assert compare is not None
+    for share in (0.3, 0.4, 0.5, 0.6, 0.55, 0.45):
+        compare.swipe._move_line(share)
+        studio.settle(0.05)
+        film.take(200)
+    studio.window.actions_by_name["side_by_side"].trigger()
+    studio.shoot("compare", form="webp")
+    film.take(1500)
+    studio.window.actions_by_name["report"].trigger()
+    studio.settle(1.0)
+    film.take(2500)
+    studio.shoot("report", form="webp")
+    film.save(studio.out / "tour.webp")
+
+
+def _parts(studio: Studio, image_id: int) -> int:
+    assert studio.session.project is not None
+    found = studio.session.project.prediction(image_id)
+    return 0 if found is None else cv2.connectedComponents(found[0])[0] - 1
+
+
 def main() -> None:
     """Take the pictures."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -152,7 +265,10 @@ def main() -> None:
         speak(application(), given.language)
         studio = Studio(given.out, Preferences(theme=given.theme, ui_scale=given.scale), QSize(width, height))
         try:
-            look(studio, given.project)
+            if given.looks:
+                look(studio, given.project)
+            else:
+                readme(studio)
         finally:
             studio.close()
 

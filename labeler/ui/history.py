@@ -37,6 +37,7 @@ class History(QWidget):
         self._shown = list(versions)
         for row in self.rows:
             self._layout.removeWidget(row)
+            row.hide()  # it is deleted a little later, and would be painted under the new ones
             row.deleteLater()
         self.rows = [self._row(version) for version in versions]
         for row in self.rows:

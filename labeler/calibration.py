@@ -33,9 +33,10 @@ FEATURES: dict[str, int] = {  # name: 1 where more of it speaks for the mask, -1
     "largest": 0,
     "border": 0,
     "core_distance": -1,
+    "kept": 1,
 }
-VIEWS: dict[str, int] = {"view_iou_mean": 1, "view_iou_min": 1, "previous_iou": 1}  # of the grey zone only
-_AS_LOGIT = frozenset({"soft_iou", "stability", "view_iou_mean", "view_iou_min", "previous_iou"})
+VIEWS: dict[str, int] = {"view_iou_mean": 1, "view_iou_min": 1}  # of the grey zone only
+_AS_LOGIT = frozenset({"soft_iou", "stability", "view_iou_mean", "view_iou_min", "kept"})
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
 from pathlib import Path
 from typing import Any
 
+from labeler.accepts import Accepts
 from labeler.candidates import CandidateRows
 from labeler.database import Database
 from labeler.embeddings import Embeddings
@@ -28,7 +30,8 @@ from labeler.records import (
 _IMAGE = """
 SELECT i.id, f.folder_id, f.name, i.sha256, i.width, i.height, i.state,
        CASE WHEN i.reason <> '' THEN i.reason ELSE i.note END,
-       i.confidence, i.soft_iou, i.stability, i.foreground, i.model_version, l.split, l.origin, i.skips, i.signals
+       i.confidence, i.soft_iou, i.stability, i.foreground, i.model_version, l.split, l.origin, i.skips,
+       i.signals, i.probe
 FROM images i JOIN files f ON f.id = i.file_id LEFT JOIN labels l ON l.id = i.label_id
 """
 
@@ -47,12 +50,17 @@ UPDATE images SET
     model_version = :version, confidence = :confidence, soft_iou = :soft_iou, stability = :stability,
     foreground = :foreground, prediction_sha256 = :sha256, signals = :signals,
     state = CASE WHEN state NOT IN ('pool', 'queued', 'accepted') THEN state
-                 WHEN :confidence >= :threshold THEN 'accepted' ELSE 'queued' END
+                 WHEN :confidence >= :threshold AND NOT reserved THEN 'accepted' ELSE 'queued' END
 WHERE id = :image_id AND state <> 'unreadable'
     -- A late answer of a retired version does not replace one of the champion.
     AND (model_version IS NOT :champion OR model_version IS NULL OR :version IS :champion)
 """
 
+# The champion sees an accepted mask as it is: it stands, with the version that made it and with its audit.
+_LET_STAND = """
+UPDATE images SET swept_version = :version
+WHERE id = :image_id AND state = 'accepted' AND :version IS :champion AND model_version IS NOT :version
+"""
 
 _STATES = {state.value: state for state in ImageState}
 _SPLITS = {split.value: split for split in Split}
@@ -60,7 +68,7 @@ _ORIGINS = {origin.value: origin for origin in LabelOrigin}
 
 _NO_PREDICTION = """
     model_version = NULL, confidence = NULL, soft_iou = NULL, stability = NULL, foreground = NULL,
-    prediction_sha256 = NULL, signals = ''
+    prediction_sha256 = NULL, signals = '', swept_version = NULL
 """
 
 # Whatever comes back is predicted again: in the pool no image has a prediction by the champion.
@@ -75,11 +83,17 @@ class Catalogue:
         self.locations = Locations(database, home=home)
         self.embeddings = Embeddings(database)
         self.candidates = CandidateRows(database)
+        self.accepts = Accepts(database)
         self._database = database
         self._home = home
+        self._probe_share = 0.0
 
-    def add(self, items: Iterable[StreamItem | UnreadableItem]) -> list[int]:
-        """Rows for what a stream found; ids of the new images, readable or not, in the order of ``items``."""
+    def add(self, items: Iterable[StreamItem | UnreadableItem], *, probe_share: float = 0.0) -> list[int]:
+        """Rows for what a stream found; ids of the new images, readable or not, in the order of ``items``.
+
+        ``probe_share`` of them are probes: a coin says so here, where nothing but their bytes is known.
+        """
+        self._probe_share = probe_share
         added = []
         try:
             with self._database.transaction(durable=False):
@@ -94,6 +108,7 @@ class Catalogue:
 
     def _add_image(self, item: StreamItem) -> int | None:
         digest = bytes.fromhex(item.sha256)
+        probe = int(is_probe(digest, self._probe_share))
         file_id, seen = self.locations.seen(item.path)
         known = self._database.row("SELECT id, file_id, state FROM images WHERE sha256 = ?", (digest,))
         if known is not None:
@@ -103,16 +118,17 @@ class Catalogue:
             return None
         if seen is not None and self._never_was_readable(seen):  # now it is
             self._database.write(
-                "UPDATE images SET sha256 = ?, width = ?, height = ?, note = ?, state = 'pool', reason = '' "
-                "WHERE id = ?",
-                (digest, item.width, item.height, item.note, seen),
+                "UPDATE images SET sha256 = ?, width = ?, height = ?, note = ?, state = 'pool', reason = '', "
+                "probe = ?, reserved = ? WHERE id = ?",
+                (digest, item.width, item.height, item.note, probe, probe, seen),
             )
             return seen
         self._overwritten(seen, file_id)
         return self._insert(
             file_id,
-            "INSERT INTO images (file_id, sha256, width, height, note, state) VALUES (?, ?, ?, ?, ?, 'pool')",
-            (digest, item.width, item.height, item.note),
+            "INSERT INTO images (file_id, sha256, width, height, note, state, probe, reserved) "
+            "VALUES (?, ?, ?, ?, ?, 'pool', ?, ?)",
+            (digest, item.width, item.height, item.note, probe, probe),
         )
 
     def _add_unreadable(self, item: UnreadableItem) -> int | None:
@@ -201,11 +217,14 @@ class Catalogue:
     def to_predict(self, version: int, *, limit: int, accepted: bool = True) -> list[ImageRecord]:
         """Queue, pool, then ``accepted`` images without a prediction by ``version``; of each, the unsurest first."""
         found: list[tuple[Any, ...]] = []
-        query = f"{_IMAGE} WHERE i.state = ? AND i.model_version IS NOT ? ORDER BY i.confidence, i.id LIMIT ?"
+        query = (
+            f"{_IMAGE} WHERE i.state = ? AND i.model_version IS NOT ? AND i.swept_version IS NOT ? "
+            "ORDER BY i.confidence, i.id LIMIT ?"
+        )
         states = (ImageState.QUEUED, ImageState.POOL, *([ImageState.ACCEPTED] if accepted else []))
         for state in states:
             if len(found) < limit:
-                found += self._database.rows(query, (state, version, limit - len(found)))
+                found += self._database.rows(query, (state, version, version, limit - len(found)))
         return [self._image(row) for row in found]
 
     def images_of(self, image_ids: Sequence[int]) -> list[ImageRecord]:
@@ -264,7 +283,7 @@ class Catalogue:
     def _image(self, row: tuple[Any, ...]) -> ImageRecord:
         # Dictionaries instead of enum calls: a window on 1e5 images builds this many records at once.
         image_id, folder_id, name, digest, width, height, state, reason, *rest = row
-        confidence, soft_iou, stability, foreground, version, split, origin, skips, signals = rest
+        confidence, soft_iou, stability, foreground, version, split, origin, skips, signals, probe = rest
         return ImageRecord(
             image_id,
             self.locations.folder(folder_id) / text_of(name),
@@ -282,20 +301,46 @@ class Catalogue:
             None if origin is None else _ORIGINS[origin],
             skips,
             _signals_from(signals),
+            bool(probe),
         )
 
     def record_predictions(
-        self, records: Sequence[PredictionRecord], *, threshold: float, champion: int | None
+        self,
+        records: Sequence[PredictionRecord],
+        *,
+        threshold: float,
+        champion: int | None,
+        stands: Set[int] = frozenset(),
     ) -> list[tuple[int, int]]:
-        """Figures and gate in one transaction; (image id, version) of the predictions that were replaced."""
+        """Figures, gate and accept events in one transaction; (image id, version) of the predictions not needed.
+
+        Accepted masks of the images in ``stands`` are left as they are.
+        """
         ids = json.dumps([record.image_id for record in records])
         with self._database.transaction(durable=False):
             before, states = self._predicted_by(ids), self._states_of(ids)
-            self._database.write_many(_GATED, [_gated_values(record, threshold, champion) for record in records])
+            # What is trained on is no sample of the stream.
+            first = [r for r in records if r.image_id not in before and states.get(r.image_id) != ImageState.LABELLED]
+            stood = {
+                record.image_id: record.model_version
+                for record in records
+                if record.image_id in stands
+                and self._database.write(_LET_STAND, _gated_values(record, threshold, champion)).rowcount
+            }
+            gated = [record for record in records if record.image_id not in stood]
+            self._database.write_many(_GATED, [_gated_values(record, threshold, champion) for record in gated])
             after = self._predicted_by(ids)
             self._log_changes(before, states, self._states_of(ids), version=champion)
-            self.embeddings.add(record for record in records if after.get(record.image_id) == record.model_version)
-        return [(image_id, version) for image_id, version in before.items() if after.get(image_id) != version]
+            self.accepts.note(after)
+            self.accepts.sight(
+                (record.image_id, record.model_version, record.soft_iou * record.stability)
+                for record in first
+                if math.isfinite(record.soft_iou * record.stability)
+            )
+            kept = after | stood
+            self.embeddings.add(record for record in records if kept.get(record.image_id) == record.model_version)
+        replaced = [(image_id, version) for image_id, version in before.items() if after.get(image_id) != version]
+        return replaced + list(stood.items())
 
     def prediction(self, image_id: int) -> PredictionRecord | None:
         """The current prediction of an image."""
@@ -316,8 +361,8 @@ class Catalogue:
         """How many images that no person has decided on have no prediction by ``version``."""
         row = self._database.row(
             "SELECT count(*) FROM images WHERE state IN ('queued', 'pool', 'accepted') "
-            "AND (? IS NULL OR model_version IS NOT ?)",
-            (version, version),
+            "AND (? IS NULL OR (model_version IS NOT ? AND swept_version IS NOT ?))",
+            (version, version, version),
         )
         return 0 if row is None else int(row[0])
 
@@ -363,13 +408,15 @@ class Catalogue:
         """States of all undecided images from their confidence; (newly accepted, newly queued)."""
         with self._database.transaction():
             accepted = self._database.write(
-                "UPDATE images SET state = 'accepted' WHERE state IN ('queued', 'pool') AND confidence >= ?",
+                "UPDATE images SET state = 'accepted' WHERE state IN ('queued', 'pool') AND confidence >= ? "
+                "AND NOT reserved",
                 (threshold,),
             ).rowcount
             queued = self._database.write(
                 "UPDATE images SET state = 'queued' WHERE state IN ('accepted', 'pool') AND confidence < ?",
                 (threshold,),
             ).rowcount
+            self.accepts.note()
             self._database.set_fact("threshold", repr(threshold))
         return accepted, queued
 
@@ -379,6 +426,14 @@ class Catalogue:
             state = "CASE state WHEN 'accepted' THEN 'pool' ELSE state END"
             self._database.write(f"UPDATE images SET {_NO_PREDICTION}, state = {state} WHERE id = ?", (image_id,))
             self._database.log("prediction lost", image=image_id, reason=why)
+
+
+def is_probe(image_sha256: bytes, share: float) -> bool:
+    """A coin of probability ``share`` that knows an image's bytes only, so that nobody can choose its outcome.
+
+    Hashed once more: that the hash of a file is large must have nothing to do with any other use of it.
+    """
+    return int.from_bytes(hashlib.sha256(b"probe" + image_sha256).digest()[:8], "big") < share * 2**64
 
 
 def _signals_from(text: str) -> dict[str, float]:

@@ -39,6 +39,24 @@ def predictions_of(logits: Tensor, features: Tensor | None = None) -> list[Predi
 
     ``features`` (N, D), if any, become the embeddings, brought to length 1.
     """
+    masks, quantised, per_class, foreground, margin = _decided(logits)
+    scores = _scores(masks, per_class, foreground, margin)
+    embeddings = (
+        [None] * len(scores) if features is None else list(functional.normalize(features.float()).cpu().numpy())
+    )
+    planes = zip(_numpy(masks), _numpy(quantised), scores, embeddings, strict=True)
+    return [_prediction(mask, probability, score, embedding) for mask, probability, score, embedding in planes]
+
+
+def planes_of(logits: Tensor, features: Tensor | None = None) -> list[tuple[Mask, NDArray[np.uint8]]]:
+    """Masks and probabilities alone, as in ``predictions_of``."""
+    del features
+    masks, quantised, *_ = _decided(logits)
+    return [(_numpy(mask), _numpy(plane)) for mask, plane in zip(masks, quantised, strict=True)]
+
+
+def _decided(logits: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+    """Masks, their quantised probability, that of each class and of the foreground, and the foreground's logit."""
     logits = logits.float()
     if logits.shape[1] == 1:
         foreground = torch.sigmoid(logits[:, 0])
@@ -54,12 +72,7 @@ def predictions_of(logits: Tensor, features: Tensor | None = None) -> list[Predi
     quantised = (foreground * 256).clamp_(max=255).to(torch.uint8)
     if logits.shape[1] > 1:  # keep the promise that mask > 0 is probability >= 128
         quantised = torch.where(masks > 0, quantised.clamp(min=128), quantised.clamp(max=127))
-    scores = _scores(masks, per_class, foreground, margin)
-    embeddings = (
-        [None] * len(scores) if features is None else list(functional.normalize(features.float()).cpu().numpy())
-    )
-    planes = zip(_numpy(masks), _numpy(quantised), scores, embeddings, strict=True)
-    return [_prediction(mask, probability, score, embedding) for mask, probability, score, embedding in planes]
+    return masks, quantised, per_class, foreground, margin
 
 
 def _prediction(mask: Mask, probability: NDArray[np.uint8], score: Scores, embedding: Embedding | None) -> Prediction:

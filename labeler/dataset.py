@@ -32,6 +32,7 @@ class Sample:
     image_sha256: str | None = None
     mask_sha256: str | None = None
     fresh: bool = False  # new since the champion was trained
+    seen: float = 1.0  # probability that an image like this one is among the labelled ones
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,27 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from labeler import checkpoint, images, masks, metrics
+from labeler import checkpoint, images, masks
 from labeler.appearance import appearance
-from labeler.confidence import predictions_of
+from labeler.bundle import Bundle
+from labeler.cascade import Planes, compared, looked_at
+from labeler.confidence import planes_of, predictions_of
 from labeler.dataset import network_input, resized
 from labeler.device import autocast_dtype, choose_device, is_out_of_memory, release_memory
 from labeler.errors import LabelerError, MaskError
 from labeler.files import prediction_paths
 from labeler.networks import FoldedUNet, ResidualUNet
-from labeler.records import Embedding, Image, Prediction, PredictionRecord
+from labeler.records import Embedding, Image, Mask, Prediction, PredictionRecord
+from labeler.views import FEW, VIEWS, GreyZone, disagreement, unwarped, warped
 
 BATCH_PIXELS = 32 * 128 * 128  # larger batches are not faster on a processor, and answer later
 TILE = 768  # sides of the tiles of an image that is larger than LARGEST
@@ -53,13 +57,27 @@ class Predictor:
 
     def predict(self, batch: Sequence[Image]) -> list[Prediction]:
         """One prediction for each image (H, W) or (H, W, 3), uint8 or uint16, in the order given."""
-        answers: dict[int, Prediction] = {}
+        return self._answers(batch, predictions_of)
+
+    def views(self, batch: Sequence[Image]) -> list[list[Planes]]:
+        """For each image the masks and probabilities of further orientations, brought back: 3, or 7 on a GPU."""
+        chosen = VIEWS[1:] if self.device.type == "cuda" else VIEWS[1:FEW]
+        seen = iter(self._answers([warped(image, view) for image in batch for view in chosen], planes_of))
+        return [[_unwarped_planes(next(seen), view) for view in chosen] for _ in batch]
+
+    def heat(self, image: Image) -> NDArray[np.uint8]:
+        """Where the orientations of an image disagree (H, W), 0..255; costs as many forward passes as there are."""
+        planes = [*self._answers([image], planes_of), *self.views([image])[0]]
+        return disagreement([probability for _, probability in planes])
+
+    def _answers(self, batch: Sequence[Image], answers_of: Callable[[Tensor, Tensor], list[T]]) -> list[T]:
+        answers: dict[int, T] = {}
         order = sorted(range(len(batch)), key=lambda index: batch[index].shape[:2])
         for shape, group in groupby(order, key=lambda index: batch[index].shape[:2]):
             pixels = max(1, round(shape[0] * shape[1] * self.scale**2))
             for indices in _chunks(list(group), max(1, BATCH_PIXELS // pixels)):
                 logits, features = self._answer([batch[index] for index in indices])
-                answers.update(zip(indices, predictions_of(logits, features), strict=True))
+                answers.update(zip(indices, answers_of(logits, features), strict=True))
         return [answers[index] for index in range(len(batch))]
 
     def _answer(self, batch: list[Image]) -> tuple[Tensor, Tensor]:
@@ -105,6 +123,11 @@ class Predictor:
         return total / weight, torch.stack(features).mean(dim=0)
 
 
+def _unwarped_planes(planes: Planes, view: tuple[int, bool]) -> Planes:
+    mask, probability = planes
+    return unwarped(mask, view), unwarped(probability, view)
+
+
 def tiles(height: int, width: int) -> Iterator[tuple[int, int]]:
     """Corners (top, left) of tiles that cover an image and overlap by at least OVERLAP."""
     for top in _starts(height):
@@ -136,7 +159,10 @@ class JobImage:
 
 @dataclass(frozen=True, slots=True)
 class PredictionJob:
-    """What to predict, with which model, and where the files of the predictions go."""
+    """What to predict, with which model, and where the files of the predictions go.
+
+    ``grey_share`` of the images, those nearest ``threshold``, are seen in further orientations.
+    """
 
     items: tuple[JobImage, ...]
     folder: Path
@@ -144,6 +170,9 @@ class PredictionJob:
     version: int
     model_sha256: str | None = None
     device: str = "auto"
+    threshold: float = 0.0
+    grey_share: float = 0.0
+    bundle: Bundle | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,28 +190,30 @@ def predict_files(
     predictor = predictor or Predictor.load(
         job.model_path, version=job.version, sha256=job.model_sha256, device=job.device
     )
+    zone = GreyZone(threshold=job.threshold, share=1.0 if predictor.device.type == "cuda" else job.grey_share)
     for batch in _decoded_ahead(job.items):
         failed: list[PredictionRecord | FailedImage] = [item for item in batch if isinstance(item, FailedImage)]
         readable = [item for item in batch if not isinstance(item, FailedImage)]
-        predictions = predictor.predict([image for _, image in readable])
+        batch_images = [image for _, image in readable]
+        predictions = compared(
+            predictor.predict(batch_images), [_stored(job, item) for item, _ in readable], job.bundle, predictor.classes
+        )
+        if job.grey_share > 0:
+            predictions = looked_at(predictor, batch_images, predictions, zone, job.bundle)
         yield failed + [
-            store(job.folder, item.image_id, job.version, _compared(prediction, item, job.folder))
+            store(job.folder, item.image_id, job.version, prediction)
             for (item, _), prediction in zip(readable, predictions, strict=True)
         ]
 
 
-def _compared(prediction: Prediction, item: JobImage, folder: Path) -> Prediction:
-    """With the signal ``kept``: IoU with the answer of the version before, where that can be read."""
-    if item.before is None:
-        return prediction
+def _stored(job: PredictionJob, item: JobImage) -> Mask | None:
+    """The mask of the version before, as long as its file lies there; it is disposable."""
+    if item.before is None or item.before == job.version:
+        return None
     try:
-        before = masks.load(prediction_paths(folder, item.image_id, item.before)[0])
+        return masks.load(prediction_paths(job.folder, item.image_id, item.before)[0])
     except MaskError:
-        return prediction
-    if before.shape != prediction.mask.shape:
-        return prediction
-    kept = float(metrics.iou(before, prediction.mask))
-    return replace(prediction, signals={**prediction.signals, "kept": kept})
+        return None
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ FROM labels l JOIN images i ON i.id = l.image_id
 """
 
 _VERSION = """
-SELECT version, name, sha256, parent, status, core_count, holdout_count, holdout_iou, core_iou, created, metrics
+SELECT version, name, sha256, parent, status, core_count, holdout_count, holdout_iou, core_iou, created, metrics, bundle
 FROM versions
 """
 
@@ -196,7 +196,7 @@ class Ledger:
                 self._retire_champion()
             try:
                 self._database.write(
-                    "INSERT INTO versions VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                    "INSERT INTO versions VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                     (
                         record.version,
                         record.path.name,
@@ -209,6 +209,7 @@ class Ledger:
                         record.core_iou,
                         record.created,
                         json.dumps(record.metrics, default=str),
+                        record.bundle,
                     ),
                 )
             except sqlite3.IntegrityError as error:
@@ -244,7 +245,7 @@ class Ledger:
         return int(row[0])
 
     def _version(self, row: tuple[Any, ...]) -> VersionRecord:
-        version, name, digest, parent, status, *figures, created, metrics = row
+        version, name, digest, parent, status, *figures, created, metrics, bundle = row
         core_count, holdout_count, holdout_iou, core_iou = figures
         return VersionRecord(
             version=version,
@@ -258,6 +259,7 @@ class Ledger:
             core_iou=core_iou,
             created=created,
             metrics=json.loads(metrics),
+            bundle=bundle,
         )
 
     # Rounds

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 
@@ -32,6 +32,7 @@ from labeler.records import (
     VersionStatus,
 )
 from labeler.training import RoundResult, TrainingJob
+from labeler.trust import Trust
 from labeler.waiting import COMPARED, CONSIDERED, Queue
 
 NEVER = math.inf  # a threshold that no confidence reaches
@@ -64,6 +65,10 @@ class Status:
     new_labels: int
     labels_until_round: int
     first_labels: int
+    wrong_at_most: int | None = None  # of the accept events, with 95 %; None where nothing was accepted
+    audits_waiting: int = 0
+    is_calibrated: bool = False
+    is_alarmed: bool = False  # the stream has changed
 
 
 class Loop:
@@ -71,6 +76,7 @@ class Loop:
 
     def __init__(self, project: Project) -> None:
         self.project = project
+        self.trust = Trust(project)
         self.in_hand: int | None = None  # the image in front of a person is never accepted behind their back
         self._queue = Queue(project, trained_mark=self._trained_mark)
         self._lost: set[int] = set()  # labelled images that could not be read: their labels stay
@@ -102,6 +108,9 @@ class Loop:
             model_sha256=champion.sha256,
             version=champion.version,
             device=self.project.settings.device,
+            threshold=self.project.settings.threshold,
+            grey_share=self.project.settings.grey_share,
+            bundle=self.trust.bundle(),
         )
 
     def looks_job(self, *, limit: int = 64) -> LooksJob | None:
@@ -138,14 +147,13 @@ class Loop:
             for item in results
             if isinstance(item, PredictionRecord) and champion is not None and item.model_version == champion.version
         ]
-        if not self.project.has_empty_label():
-            # Nobody has shown the model an image with nothing on it: that it finds nothing is no ground for trust.
-            records = [replace(item, confidence=0.0) if item.foreground == 0 else item for item in records]
+        stands = self.trust.standing(records)
+        records = self.trust.calibrated(records)
         held = {*self.project.drafts(), self.in_hand}
-        self.project.record_predictions([r for r in records if r.image_id in held], threshold=NEVER)
-        self.project.record_predictions(
-            [r for r in records if r.image_id not in held], threshold=self.project.settings.threshold
-        )
+        free = [record for record in records if record.image_id not in held]
+        self.project.record_predictions([r for r in records if r.image_id in held], threshold=NEVER, stands=stands)
+        self.project.record_predictions(free, threshold=self.trust.threshold, stands=stands)
+        self.trust.watch()
 
     def _set_apart(self, failed: FailedImage) -> None:
         if self.project.image(failed.image_id).state is ImageState.LABELLED:
@@ -191,9 +199,15 @@ class Loop:
         prediction = self.project.prediction(image_id)
         looked = prediction is not None and np.array_equal(prediction[0], mask)
         origin = LabelOrigin.LOOKED if looked else LabelOrigin.CORRECTED
-        return self.project.commit_label(image_id, mask, origin=origin, split=self._next_split(), seconds=seconds)
+        label = self.project.commit_label(
+            image_id, mask, origin=origin, split=self._split_of(image_id), seconds=seconds
+        )
+        self.trust.settle(label, mask)
+        return label
 
-    def _next_split(self) -> Split:
+    def _split_of(self, image_id: int) -> Split:
+        if self.project.image(image_id).probe:
+            return Split.HOLDOUT
         counts = self.project.counts()
         return Split.HOLDOUT if (counts.labelled + 1) % self.project.settings.holdout_every == 0 else Split.CORE
 
@@ -294,7 +308,14 @@ class Loop:
 
     def _sample(self, label: LabelRecord, mark: int) -> Sample:
         image = self.project.image(label.image_id)
-        return Sample(image.path, label.mask_path, image.sha256, label.mask_sha256, fresh=label.label_id > mark)
+        return Sample(
+            image.path,
+            label.mask_path,
+            image.sha256,
+            label.mask_sha256,
+            fresh=label.label_id > mark,
+            seen=self.trust.probability_seen(label, probe=image.probe),
+        )
 
     def finish_round(self, job: TrainingJob, result: RoundResult) -> RoundOutcome:
         """Record a round; publish its challenger unless the holdout speaks against it."""
@@ -316,6 +337,7 @@ class Loop:
                 "notes": list(result.notes),
                 "long": job.long,
             },
+            bundle="" if result.bundle is None else result.bundle.to_text(),
         )
         self._record_round(job, published=published, result=result, reason="" if published else "worse on the holdout")
         if published:
@@ -374,7 +396,7 @@ class Loop:
 
     def status(self) -> Status:
         """The figures of the status strip."""
-        champion = self.project.champion()
+        champion, found = self.project.champion(), self.trust.summary()
         return Status(
             counts=self.project.counts(),
             threshold=self.project.settings.threshold,
@@ -384,6 +406,10 @@ class Loop:
             new_labels=self.new_labels,
             labels_until_round=self.labels_until_round,
             first_labels=self.project.settings.first_labels,
+            wrong_at_most=min(found.whole.left, found.whole.accepted) if found.whole.accepted else None,
+            audits_waiting=found.pending,
+            is_calibrated=self.trust.is_calibrated,
+            is_alarmed=self.trust.is_alarmed,
         )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
 from pathlib import Path
 from typing import Any
 
@@ -110,19 +110,25 @@ class Pixels:
             return []
         return [int(place.name) for place in self._predictions.iterdir() if place.name.isdecimal()]
 
-    def keep_previous(self, replaced: Iterable[tuple[int, int]], *, version: int | None) -> None:
-        """Of predictions (image id, version) that were replaced by ``version``, delete those before them.
+    def keep_previous(
+        self, replaced: Iterable[tuple[int, int]], *, version: int | None, but: Set[tuple[int, int]] = frozenset()
+    ) -> None:
+        """Of predictions (image id, version) that were replaced by ``version``, delete those before them, none ``but``.
 
         The replaced one stays, to be compared with.
         """
         others = self._versions_on_disk()
         for image_id, before in replaced:
             for other in others:
-                if other in (before, version):
-                    continue
-                for path in prediction_paths(self._predictions, image_id, other):
-                    with contextlib.suppress(OSError):  # disposable: an orphan costs only space
-                        path.unlink()
+                if other not in (before, version) and (image_id, other) not in but:
+                    self.delete([(image_id, other)])
+
+    def delete(self, predictions: Iterable[tuple[int, int]]) -> None:
+        """Delete the files of predictions (image id, version)."""
+        for image_id, version in predictions:
+            for path in prediction_paths(self._predictions, image_id, version):
+                with contextlib.suppress(OSError):  # disposable: an orphan costs only space
+                    path.unlink()
 
 
 def _sound(path: Path, sha256: str | None) -> bytes:

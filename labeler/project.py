@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labeler import layout, projectfile, schema
+from labeler.accepts import Accepts
 from labeler.catalogue import Catalogue
 from labeler.database import Database, Event, now
 from labeler.errors import ImageError, MaskError, ProjectError, SettingsError, StorageError
@@ -90,6 +91,7 @@ class Project:
             project = cls(folder, lock, database, content)
             database.set_fact("threshold", repr(settings.threshold))
             database.set_fact("folder", os.fsencode(folder).hex())
+            project.accepts.keep_up(rate=settings.audit_share, below=settings.wrong_below)
             # Last: a folder with this file is a whole project.
             projectfile.save(folder, content)
         return project
@@ -168,6 +170,9 @@ class Project:
         for folder in (self.folder, *(self.folder / name for name in layout.FOLDERS)):
             remove_staged(folder)
         self._follow_move()
+        self.accepts.keep_up(rate=self.settings.audit_share, below=self.settings.wrong_below)
+        with self._database.transaction():
+            self.accepts.note()  # of a project that was made before there were coins
         if self._database.fact("threshold") != repr(self.settings.threshold):
             self._catalogue.regate(self.settings.threshold)  # killed between file and rows, or edited by hand
         for image_id in self.drafts():
@@ -200,6 +205,7 @@ class Project:
         self._refuse_lost_classes(settings.classes)
         changed = settings.threshold != self.settings.threshold
         self._keep(settings, self.sources)
+        self.accepts.keep_up(rate=settings.audit_share, below=settings.wrong_below)
         if changed:
             self._catalogue.regate(settings.threshold)
 
@@ -227,11 +233,8 @@ class Project:
     # Images
 
     def add(self, items: Sequence[StreamItem | UnreadableItem]) -> list[int]:
-        """Take up what a stream has found, in one transaction; ids of the new images, unreadable ones too.
-
-        Known bytes at a new path are the event "moved" where the old path is gone, else "duplicate".
-        """
-        return self._catalogue.add(items)
+        """Take up what a stream has found, in one transaction; ids of the new images, unreadable ones too."""
+        return self._catalogue.add(items, probe_share=self.settings.probe_share)
 
     def image(self, image_id: int) -> ImageRecord:
         """One image; ProjectError where there is none with this id."""
@@ -292,12 +295,23 @@ class Project:
 
     # Predictions
 
-    def record_predictions(self, records: Sequence[PredictionRecord], *, threshold: float) -> None:
-        """Figures and gate in one transaction; of the predictions that they replace the last one is kept."""
+    @property
+    def accepts(self) -> Accepts:
+        """What was accepted without a look, and its audits."""
+        return self._catalogue.accepts
+
+    def record_predictions(
+        self, records: Sequence[PredictionRecord], *, threshold: float, stands: Set[int] = frozenset()
+    ) -> None:
+        """Figures, gate, accept events, in one transaction; accepted masks in ``stands`` are left as they are."""
         champion = self._ledger.champion()
         version = None if champion is None else champion.version
-        replaced = self._catalogue.record_predictions(records, threshold=threshold, champion=version)
-        self._pixels.keep_previous(replaced, version=version)
+        idle = self._catalogue.record_predictions(records, threshold=threshold, champion=version, stands=stands)
+        replaced = [(image_id, before) for image_id, before in idle if before != version]
+        # A mask that was replaced but not yet audited is kept until it is.
+        awaited = self.accepts.awaited([image_id for image_id, _ in replaced])
+        self._pixels.keep_previous(replaced, version=version, but=awaited)
+        self._pixels.delete((image_id, made) for image_id, made in idle if made == version)
 
     def prediction(self, image_id: int) -> tuple[Mask, NDArray[np.uint8], PredictionRecord] | None:
         """Mask, probabilities and figures of the current prediction.
@@ -386,6 +400,7 @@ class Project:
         holdout_iou: float | None,
         core_iou: float | None,
         metrics: dict[str, Any],
+        bundle: str = "",
     ) -> VersionRecord:
         """Take up a model whose file lies in ``models_folder`` as ``0007.safetensors``; a champion retires the old."""
         record = VersionRecord(
@@ -400,6 +415,7 @@ class Project:
             core_iou=core_iou,
             created=now(),
             metrics=metrics,
+            bundle=bundle,
         )
         self._ledger.add_version(record)
         return record

@@ -88,6 +88,7 @@ class ImageRecord:
     origin: LabelOrigin | None
     skips: int
     signals: dict[str, float] = field(default_factory=dict, hash=False)  # of the prediction, as in Prediction
+    probe: bool = False  # drawn for the holdout before any score
 
 
 class Brief(NamedTuple):
@@ -174,6 +175,7 @@ class VersionRecord:
     core_iou: float | None
     created: str
     metrics: dict[str, Any] = field(default_factory=dict)
+    bundle: str = field(default="", repr=False)  # what goes with the weights, as text; '' where there is nothing
 
 
 @dataclass(frozen=True, slots=True)

@@ -130,8 +130,65 @@ CREATE TABLE embeddings (
 );
 """
 
+_V3 = """
+-- 1: the image was drawn for the holdout by a coin before any score; a person labels it, whatever the model thinks.
+ALTER TABLE images ADD COLUMN probe INTEGER NOT NULL DEFAULT 0;
+-- 1: only a person decides on it: a probe, or an audit found its mask wrong.
+ALTER TABLE images ADD COLUMN reserved INTEGER NOT NULL DEFAULT 0;
+-- The newest model version that looked at an accepted mask again and let it stand.
+ALTER TABLE images ADD COLUMN swept_version INTEGER;
+DROP INDEX images_by_state;
+CREATE INDEX images_by_state ON images (state, confidence, id, model_version, swept_version);
+CREATE INDEX images_reserved ON images (state) WHERE reserved = 1;
+-- Calibrator, threshold and core vectors of a version, as JSON; '' where it has none.
+ALTER TABLE versions ADD COLUMN bundle TEXT NOT NULL DEFAULT '';
+-- A time in which audits are drawn with one probability. The hash of the seed is written down before the first coin.
+CREATE TABLE epochs (
+    epoch INTEGER PRIMARY KEY,
+    rate REAL NOT NULL,
+    below REAL NOT NULL,        -- IoU below which a mask is wrong
+    alarm INTEGER NOT NULL,     -- 1: opened by an alarm, and a person has not said yet to go on
+    seed BLOB NOT NULL,
+    seed_sha256 TEXT NOT NULL,
+    reason TEXT NOT NULL,
+    created TEXT NOT NULL
+);
+-- One row each time a mask is accepted without a look; a changed mask is a new row with a new coin.
+CREATE TABLE accepts (
+    id INTEGER PRIMARY KEY,
+    image_id INTEGER NOT NULL REFERENCES images (id),
+    model_version INTEGER NOT NULL,
+    mask_sha256 BLOB NOT NULL,
+    confidence REAL,
+    coin INTEGER NOT NULL,      -- 1: to be audited
+    stratum TEXT NOT NULL CHECK (stratum IN ('mask', 'empty')),
+    epoch INTEGER NOT NULL REFERENCES epochs (epoch),
+    created TEXT NOT NULL,
+    UNIQUE (image_id, mask_sha256)
+);
+CREATE INDEX accepts_heads ON accepts (image_id) WHERE coin = 1;
+CREATE TABLE audits (
+    id INTEGER PRIMARY KEY,
+    accept_id INTEGER NOT NULL REFERENCES accepts (id),
+    answer TEXT NOT NULL CHECK (answer IN ('right', 'wrong')),
+    seconds REAL NOT NULL,
+    label_id INTEGER REFERENCES labels (id),    -- the mask that took the place of a wrong one
+    repeat_of INTEGER REFERENCES audits (id),
+    created TEXT NOT NULL
+);
+CREATE INDEX audits_by_accept ON audits (accept_id);
+-- The uncalibrated score of each image by the model that was in use when it came; NULL: it came before these rows.
+CREATE TABLE sights (
+    id INTEGER PRIMARY KEY,
+    image_id INTEGER NOT NULL UNIQUE REFERENCES images (id) ON DELETE CASCADE,
+    model_version INTEGER,
+    score REAL
+);
+INSERT INTO sights (image_id) SELECT id FROM images WHERE model_version IS NOT NULL ORDER BY id;
+"""
+
 # Script n takes a catalogue from user_version n to n + 1. Scripts that were released are never edited.
-MIGRATIONS: tuple[str, ...] = (_V1, _V2)
+MIGRATIONS: tuple[str, ...] = (_V1, _V2, _V3)
 
 
 def create(path: Path) -> sqlite3.Connection:

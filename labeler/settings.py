@@ -35,6 +35,21 @@ class Settings(_Table):
     threshold: float = _field(
         0.8075, "Confidence (predicted IoU) from which a mask is accepted without a person.", "Gate", ge=0, le=1
     )
+    wrong_below: float = _field(
+        0.8075, "IoU with a person's mask below which an accepted mask counts as wrong.", "Trust", gt=0, le=1
+    )
+    probe_share: float = _field(
+        0.02, "Share of all images that are drawn for the holdout before they are scored.", "Trust", ge=0, le=0.5
+    )
+    audit_share: float = _field(
+        0.05, "Share of the accepted masks that a secret coin draws for a blind audit.", "Trust", gt=0, le=1
+    )
+    audit_missed: float = _field(
+        0.0, "Share of wrong masks that an auditor is assumed to miss; widens the bound.", "Trust", ge=0, lt=1
+    )
+    grey_share: float = _field(
+        0.20, "Share of the images, the least certain, that are seen in further orientations.", "Trust", ge=0, le=1
+    )
     first_labels: int = _field(11, "Labels before the first model is trained.", "Rounds", ge=2, le=1000)
     retrain_labels: int = _field(4, "New labels that start a round, at least.", "Rounds", ge=1, le=10000)
     retrain_share: float = _field(0.10, "New labels that start a round, as a share of the core.", "Rounds", ge=0, le=1)

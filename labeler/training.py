@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import math
 import time
 from collections.abc import Generator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,10 @@ import torch
 from torch import Tensor, nn
 
 from labeler import checkpoint
+from labeler.bundle import MOST_VECTORS, Bundle
+from labeler.calibration import Pair as HoldoutPair
+from labeler.calibration import fit_calibrator
+from labeler.cascade import holdout_pair
 from labeler.checkpoint import Checkpoint
 from labeler.dataset import Batches, Core, Pair, Sample, read_pair
 from labeler.device import autocast_dtype, choose_device, is_out_of_memory, keep_freed_memory, release_memory
@@ -75,6 +80,7 @@ class RoundResult:
     steps: int
     seconds: float
     notes: tuple[str, ...] = field(default=())
+    bundle: Bundle | None = None
 
 
 @dataclass(slots=True)
@@ -99,7 +105,10 @@ def run_round(job: TrainingJob) -> Generator[Progress, None, RoundResult]:
     core.rescale(sizing.scale)
     fit = yield from _fit(job, core, champion, sizing)
     predictor = Predictor(fit.average, device=job.settings.device)
-    judged, ours, theirs = yield from _judge(job, predictor, champion)
+    vectors = yield from _core_vectors(job, predictor, core)
+    judged, pairs, theirs = yield from _judge(job, predictor, champion, vectors)
+    ours = tuple(pair.iou for pair in pairs)
+    bundle = replace(vectors, calibrator=fit_calibrator(pairs, below=job.settings.wrong_below, seed=job.seed))
     seconds = time.monotonic() - started
     metrics = {
         "core_iou": fit.core_iou,
@@ -114,6 +123,7 @@ def run_round(job: TrainingJob) -> Generator[Progress, None, RoundResult]:
         "scale": sizing.scale,
         "sizing": sizing.reason,
         "settings": job.settings.differing(),
+        "bundle": json.loads(bundle.to_text()),
     }
     digest = checkpoint.save(job.output, Checkpoint.of(fit.average, metrics))
     return RoundResult(
@@ -127,6 +137,7 @@ def run_round(job: TrainingJob) -> Generator[Progress, None, RoundResult]:
         steps=fit.steps,
         seconds=seconds,
         notes=(*notes, *core.skipped, *fit.notes, *([] if champion else [sizing.reason])),
+        bundle=bundle,
     )
 
 
@@ -305,23 +316,48 @@ def _placed(network: ResidualUNet, device: torch.device) -> ResidualUNet:
     return placed
 
 
+def _core_vectors(job: TrainingJob, challenger: Predictor, core: Core) -> Generator[Progress, None, Bundle]:
+    """What the core looks like to the challenger: how far an image is from it is one of its figures."""
+    shown = np.unique(np.linspace(0, len(core) - 1, MOST_VECTORS).astype(int))
+    vectors = []
+    for index in shown:
+        pair = read_pair(core.samples[int(index)], classes=core.classes)  # in its own size, unlike those trained on
+        embedding = challenger.predict([pair.image])[0].embedding
+        assert embedding is not None
+        vectors.append(embedding)
+        yield Progress("judging", len(vectors), len(shown))
+    return Bundle(None, job.settings.threshold, np.stack(vectors))
+
+
 def _judge(
-    job: TrainingJob, challenger: Predictor, champion: ResidualUNet | None
-) -> Generator[Progress, None, tuple[tuple[Path, ...], tuple[float, ...], tuple[float, ...] | None]]:
-    """Plain IoU of both on every readable holdout pair."""
+    job: TrainingJob, challenger: Predictor, champion: ResidualUNet | None, bundle: Bundle
+) -> Generator[Progress, None, tuple[tuple[Path, ...], list[HoldoutPair], tuple[float, ...] | None]]:
+    """Both on every readable holdout pair: the challenger's figures and plain IoUs, the champion's plain IoUs."""
     before = _champion_predictor(job, champion)
     judged: list[Path] = []
-    ours: list[float] = []
+    ours: list[HoldoutPair] = []
     theirs: list[float] = []
     for index, sample in enumerate(job.holdout):
         with contextlib.suppress(ImageError, MaskError):
             pair = read_pair(sample, classes=len(job.settings.classes))
+            prediction = challenger.predict([pair.image])[0]
+            previous = None if before is None else before.predict([pair.image])[0].mask
+            ours.append(
+                holdout_pair(
+                    challenger,
+                    pair.image,
+                    pair.mask,
+                    prediction,
+                    previous=previous,
+                    bundle=bundle,
+                    seen=sample.seen,
+                )
+            )
             judged.append(sample.mask_path)
-            ours.append(_iou(challenger, pair))
-            if before is not None:
-                theirs.append(_iou(before, pair))
+            if previous is not None:
+                theirs.append(mean_iou(previous, pair.mask, classes=challenger.classes))
         yield Progress("judging", index + 1, len(job.holdout))
-    return tuple(judged), tuple(ours), tuple(theirs) if before is not None else None
+    return tuple(judged), ours, tuple(theirs) if before is not None else None
 
 
 def _champion_predictor(job: TrainingJob, champion: ResidualUNet | None) -> Predictor | None:

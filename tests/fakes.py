@@ -135,7 +135,18 @@ class FakeSession(QObject):
         | {"show_image", "show_next", "show_previous", "commit", "skip", "exclude", "restore", "save_settings"}
         | {"set_threshold", "undo_threshold", "undo", "redo", "fill_holes", "remove_specks", "invert", "revert"}
         | {"smooth", "snap", "copy_previous"}
-        | {"keep_patch", "start_round", "pause_round", "stop_round", "rollback", "take", "mask_of", "request_tile"}
+        | {
+            "go_on",
+            "answer_audit",
+            "keep_patch",
+            "start_round",
+            "pause_round",
+            "stop_round",
+            "rollback",
+            "take",
+            "mask_of",
+            "request_tile",
+        }
     )
 
     def __init__(self, folder: Path, records: list[ImageRecord] = []) -> None:  # noqa: B006 - never changed
@@ -185,6 +196,14 @@ class FakeSession(QObject):
 
     def pyramid(self) -> Any:
         return None
+
+    def next_audit(self) -> None:
+        self.asked.append(("next_audit",))
+
+    def evidence(self) -> Any:
+        from labeler.evidence import Evidence
+
+        return Evidence()
 
     def curves(self) -> Any:
         from labeler.ui.plots import Curves

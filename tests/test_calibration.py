@@ -29,7 +29,7 @@ def _pairs(count: int, *, seed: int = 0, views: bool = False) -> list[Pair]:
         iou = float(rng.beta(6, 2))
         soft = float(np.clip(0.5 + 0.5 * iou + rng.normal(0, 0.05), 0.01, 0.99))
         view = float(np.clip(iou + rng.normal(0, 0.02), 0.01, 0.99))
-        signals = {"view_iou_mean": view, "view_iou_min": view - 0.05, "previous_iou": view} if views else {}
+        signals = {"view_iou_mean": view, "view_iou_min": view - 0.05, "kept": view} if views else {}
         found.append(Pair(_figures(soft, **signals), iou))
     return found
 
@@ -58,7 +58,7 @@ def test_calibrated_iou_is_nearer_the_truth_than_the_soft_one(count: int) -> Non
 def test_more_that_speaks_for_a_mask_never_lowers_it(count: int) -> None:
     calibrator = fit_calibrator(_pairs(count, views=True), below=BELOW)
     assert calibrator is not None
-    base = {"view_iou_mean": 0.8, "view_iou_min": 0.7, "previous_iou": 0.8}
+    base = {"view_iou_mean": 0.8, "view_iou_min": 0.7, "kept": 0.8}
     for name in base:
         row = [_figures(0.8, **{**base, name: value}) for value in np.linspace(0.01, 0.99, 50)]
         assert all(np.diff([estimate.iou for estimate in calibrator.estimate(row)]) >= -1e-12)
@@ -69,7 +69,7 @@ def test_more_that_speaks_for_a_mask_never_lowers_it(count: int) -> None:
 def test_views_are_used_where_they_are_known(count: int) -> None:
     calibrator = fit_calibrator(_pairs(count, views=True), below=BELOW)
     assert calibrator is not None
-    poor = _figures(0.9, view_iou_mean=0.3, view_iou_min=0.2, previous_iou=0.3)
+    poor = _figures(0.9, view_iou_mean=0.3, view_iou_min=0.2, kept=0.3)
     with_views, without = calibrator.estimate([poor, _figures(0.9)])
     assert with_views.iou < without.iou - 0.1
     assert with_views.wrong > without.wrong

@@ -238,10 +238,12 @@ def test_older_schema_is_backed_up_and_migrated(tmp_path: Path, monkeypatch: pyt
 
 def test_project_of_the_first_schema_opens_without_loss(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = tmp_path / "project"
+    Project.create(folder).close()
+    path = folder / PATH
+    path.unlink()
     with monkeypatch.context() as before:
         before.setattr(schema, "MIGRATIONS", schema.MIGRATIONS[:1])
-        Project.create(folder).close()
-    path = folder / PATH
+        schema.create(path).close()
     with contextlib.closing(sqlite3.connect(path)) as old:
         old.executescript("""
             INSERT INTO folders VALUES (1, 'images', 1);
@@ -263,7 +265,9 @@ def test_project_of_the_first_schema_opens_without_loss(tmp_path: Path, monkeypa
     with contextlib.closing(sqlite3.connect(path)) as new:
         for table, before_rows in rows.items():
             found = new.execute(f"SELECT * FROM {table}").fetchall()
-            assert [row[: len(old_row)] for row, old_row in zip(found, before_rows, strict=True)] == before_rows
+            kept_rows = zip(found, before_rows, strict=False)  # opening it adds an event
+            assert len(found) >= len(before_rows)
+            assert [row[: len(old_row)] for row, old_row in kept_rows] == before_rows
     with contextlib.closing(sqlite3.connect(folder / "catalogue.v1.sqlite")) as kept:
         assert kept.execute("PRAGMA user_version").fetchone() == (1,)
         assert kept.execute("SELECT count(*) FROM images").fetchone() == (2,)

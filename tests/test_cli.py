@@ -42,6 +42,7 @@ TINY = Settings(
     long_steps=0,
     holdout_every=3,
     retrain_labels=2,
+    probe_share=0.0,
 )
 FEW = 8
 

@@ -32,7 +32,7 @@ def loop(tmp_path: Path) -> Iterator[Loop]:
     folder.mkdir()
     for index, (image, _) in enumerate(ships.pairs(COUNT, seed=1, config=SMALL)):
         (folder / f"{index}.png").write_bytes(images.encode(ships.as_uint8(image)))
-    settings = Settings(first_labels=4, holdout_every=3, base_width=2, long_steps=0, device="cpu")
+    settings = Settings(first_labels=4, holdout_every=3, base_width=2, long_steps=0, device="cpu", probe_share=0.0)
     with Project.create(tmp_path / "project", settings=settings) as project:
         project.add(list(scan(parse_source(str(folder)))))
         yield Loop(project)

@@ -22,7 +22,16 @@ from labeler.studies.walking import SimulatedRound
 
 SMALL = ShipsConfig(size=32, margin=10, radii=(5.0, 8.0), sides=(4.0, 8.0))
 QUICK = Settings(
-    base_width=4, patch=32, batch=4, shift=2, steps=15, first_steps=40, long_steps=0, first_labels=4, device="cpu"
+    base_width=4,
+    patch=32,
+    batch=4,
+    shift=2,
+    steps=15,
+    first_steps=40,
+    long_steps=0,
+    first_labels=4,
+    device="cpu",
+    probe_share=0.0,
 )
 
 

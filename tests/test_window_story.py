@@ -29,7 +29,13 @@ def open_folder(window: MainWindow, qtbot: QtBot, tmp_path: Path) -> Workspace:
     Project.create(
         tmp_path / "project",
         settings=Settings(
-            threshold=0.35, first_labels=3, holdout_every=3, debounce_s=0, retrain_labels=2, long_steps=0
+            threshold=0.35,
+            first_labels=3,
+            holdout_every=3,
+            debounce_s=0,
+            retrain_labels=2,
+            long_steps=0,
+            probe_share=0.0,
         ),
     ).close()
     window.show_scan(folder)

@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 import labeler
-from labeler.cli import curating, files, healthcheck, projects, training, window
+from labeler.cli import auditing, curating, files, healthcheck, projects, training, window
 from labeler.cli.console import Commands, harden_streams, quietly
 
 __all__ = ["app", "main"]
@@ -26,6 +26,8 @@ COMMANDS = (
     ("Project", "models", projects.models),
     ("Project", "export", projects.export),
     ("Project", "rebuild", projects.rebuild),
+    ("Project", "certificate", auditing.certificate),
+    ("Project", "audit", auditing.audit),
     ("Project", "simulate", training.simulate),
     ("Without a project", "predict", files.predict),
     ("Without a project", "ships", files.ships),

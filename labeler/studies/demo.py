@@ -80,7 +80,7 @@ def tell(folder: Path, *, images: int = 240, seed: int = 0) -> Generator[Progres
     yield from write_pairs(folder / "stream", images, seed=seed, choice=_every_third_is_hard)
     source = str(folder / "stream" / "images")
     settings = Settings(
-        threshold=THRESHOLD, steps=STEPS, lr=LR, invert="yes", seed=seed
+        threshold=THRESHOLD, steps=STEPS, lr=LR, invert="yes", seed=seed, probe_share=0.0
     )  # ships are as often dark as light
     oracle = ReferenceOracle(folder / "stream" / "masks")
     with Project.create(folder / "project", settings=settings, sources=[source]) as project:

@@ -185,6 +185,7 @@ ACTIONS: tuple[ActionSpec, ...] = (
     ActionSpec("zoom_in", "Zoom in", ("Ctrl++", "Ctrl+="), "zoom-in", _View, need=_IMAGE),
     ActionSpec("zoom_out", "Zoom out", ("Ctrl+-",), "zoom-out", _View, need=_IMAGE),
     ActionSpec("train", "Train now", ("Ctrl+T",), "play", _Model),
+    ActionSpec("audit", "Audit accepted masks…", ("Ctrl+U",), "check", _Model, tip="Blind, drawn by a coin"),
     ActionSpec(
         "undo_threshold",
         "Undo the change of the threshold",

@@ -33,6 +33,7 @@ def _of_project(window: MainWindow) -> Handlers:
         "settings": window.show_settings,
         "quit": window.close,
         "train": session.start_round,
+        "audit": window.audit,
         "undo_threshold": session.undo_threshold,
         "key_map": window.show_keys,
         "palette": window.show_palette,

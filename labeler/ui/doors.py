@@ -21,6 +21,7 @@ from labeler.ui.wording import Figures
 if TYPE_CHECKING:
     from PySide6.QtGui import QAction
 
+    from labeler.ui.audits import Audits
     from labeler.ui.palette import Command
     from labeler.ui.session import Session
     from labeler.ui.start import StartPage
@@ -36,6 +37,7 @@ class Doors(QMainWindow):
     figures: Figures
     start: StartPage
     workspace: Workspace | None
+    _audits: Audits | None = None
 
     def page(self) -> Workspace:
         raise NotImplementedError
@@ -54,6 +56,14 @@ class Doors(QMainWindow):
         """Ask the session to open something."""
         self.start.banner.hide()  # it spoke of an earlier attempt
         intent(*arguments)
+
+    def audit(self) -> None:
+        """Ask about accepted masks, one after another."""
+        from labeler.ui.audits import Audits
+
+        if self._audits is None:
+            self._audits = Audits(self.session, self)
+        self._audits.begin()
 
     def choose_folder(self) -> None:
         """Ask for a folder of images, then show what lies in it."""

@@ -8,6 +8,7 @@ from PySide6.QtCore import QPointF, QRectF, QSize, Qt, QTimer, Signal
 from PySide6.QtGui import QColor, QKeyEvent, QMouseEvent, QPainter, QPaintEvent, QPen, QPolygonF
 from PySide6.QtWidgets import QDoubleSpinBox, QGridLayout, QSizePolicy, QWidget
 
+from labeler.evidence import Evidence
 from labeler.ui.controls import icon_button, label
 from labeler.ui.theme import XS, S, follow, theme
 from labeler.ui.wording import gate_text
@@ -108,6 +109,8 @@ class GatePanel(QWidget):
         super().__init__(parent)
         self._confidences = np.zeros(0)
         self._wanted: float | None = None
+        self._evidence: Evidence | None = None
+        self._certified: float | None = None
         self.title = label(self.tr("Accept from"), "section")
         self.figure = QDoubleSpinBox(self, decimals=4, minimum=0.0, maximum=1.0, singleStep=0.01)
         self.figure.setKeyboardTracking(False)
@@ -117,7 +120,7 @@ class GatePanel(QWidget):
         self.undo = icon_button("undo", self.tr("Undo the change of the threshold"))
         self.histogram = Histogram(self)
         self.histogram.setAccessibleName(self.tr("Histogram of confidences with the threshold; arrow keys move it"))
-        self.effect = label("", "caption")
+        self.effect = label("", "caption", wraps=True)
         layout = QGridLayout(self)
         layout.setHorizontalSpacing(XS)
         layout.setVerticalSpacing(XS)
@@ -141,6 +144,11 @@ class GatePanel(QWidget):
         self.histogram.show_confidences(self._confidences)
         self._explain(self.histogram.threshold)
 
+    def show_risk(self, evidence: Evidence, certified: float | None) -> None:
+        """What is known of the risk: calibrated chances to be wrong, and the certified share of wrong ones or None."""
+        self._evidence, self._certified = evidence, certified
+        self._explain(self.histogram.threshold)
+
     def show_threshold(self, threshold: float, *, can_undo: bool) -> None:
         """The threshold in force."""
         if self._wanted is None:
@@ -156,7 +164,8 @@ class GatePanel(QWidget):
 
     def _explain(self, threshold: float) -> None:
         accepted = int((self._confidences >= threshold).sum())
-        self.effect.setText(gate_text(accepted, len(self._confidences)))
+        expected = None if self._evidence is None else self._evidence.expected_wrong(threshold)
+        self.effect.setText(gate_text(accepted, len(self._confidences), expected=expected, certified=self._certified))
 
     def _preview(self, threshold: float) -> None:
         self._wanted = round(threshold, 4)

@@ -67,6 +67,7 @@ class Inspector(QWidget):
             for name, text in (
                 ("state", self.tr("State")),
                 ("model", self.tr("Model")),
+                ("wrong", self.tr("Wrong with")),
                 ("soft", self.tr("Soft IoU")),
                 ("stability", self.tr("Stability")),
                 ("foreground", self.tr("Covers")),
@@ -125,12 +126,15 @@ class Inspector(QWidget):
             name.hide()
             value.hide()
 
-    def show_record(self, record: ImageRecord, threshold: float) -> None:
-        """Render one record."""
+    def show_record(self, record: ImageRecord, threshold: float, *, calibrated: bool = False) -> None:
+        """Render one record; the score of a probe that waits is not shown: it must not sway its judge."""
         self.name.setText(record.path.name)
         self.path.setText(str(record.path.parent))
         self.path.setToolTip(plain_tip(str(record.path)))
-        scored = record.confidence is not None
+        blind = record.probe and record.state is ImageState.QUEUED
+        scored = record.confidence is not None and not blind
+        meaning = self.tr("confidence, the predicted IoU")
+        self.meaning.setText(meaning if calibrated else meaning + self.tr(" · not calibrated yet"))
         for widget in (self.figure, self.meaning, self.bar):
             widget.setVisible(scored)
         if record.confidence is not None:
@@ -141,8 +145,9 @@ class Inspector(QWidget):
         facts = {
             "state": state_name(record.state),
             "model": "" if record.model_version is None else self.tr("v{}").format(record.model_version),
-            "soft": "" if record.soft_iou is None else f"{record.soft_iou:.3f}",
-            "stability": "" if record.stability is None else f"{record.stability:.3f}",
+            "wrong": percent(record.signals["wrong"], digits=1) if "wrong" in record.signals and not blind else "",
+            "soft": "" if record.soft_iou is None or blind else f"{record.soft_iou:.3f}",
+            "stability": "" if record.stability is None or blind else f"{record.stability:.3f}",
             "foreground": "" if record.foreground is None else percent(record.foreground, digits=1),
             "size": f"{record.width:,} × {record.height:,}" if record.width else "",
             "skips": "" if not record.skips else self.tr("{} times").format(record.skips),

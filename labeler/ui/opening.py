@@ -35,7 +35,7 @@ def sample_folder() -> Path:
 
 def of_sample() -> Project:
     """The sample's project, made if there is none."""
-    return open_or_create(sample_folder(), SAMPLE_SOURCES, Settings(threshold=SAMPLE_THRESHOLD))
+    return open_or_create(sample_folder(), SAMPLE_SOURCES, Settings(threshold=SAMPLE_THRESHOLD, probe_share=0.0))
 
 
 def default_project_folder(source: Path) -> Path:

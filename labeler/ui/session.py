@@ -10,14 +10,16 @@ from labeler.editing import MaskEditor, Patch
 from labeler.errors import LabelerError
 from labeler.files import shipped
 from labeler.project import Project
-from labeler.records import Mask
+from labeler.records import ImageState, Mask
 from labeler.review import Judged, Kind, MaskVersion, judged, mask_of, versions_of
 from labeler.settings import Settings
 from labeler.ui import opening
 from labeler.ui.bench import Bench
 
 if TYPE_CHECKING:
+    from labeler.evidence import Evidence
     from labeler.loop import Loop
+    from labeler.ui.auditing import AuditCase
 
 
 class Session(Bench):
@@ -256,6 +258,57 @@ class Session(Bench):
             with self._blaming(self.tr("The threshold stays as it was")):
                 self._loop.set_threshold(before)
                 self._note_gate()
+
+    # Trust
+
+    def next_audit(self) -> AuditCase | None:
+        """The next accepted mask to judge, or None; blind repeats among them."""
+        from labeler import images
+        from labeler.ui.auditing import AuditCase
+
+        lost: set[int] = set()
+        while self._loop is not None and (accept := self._loop.trust.next_audit(but=lost)) is not None:
+            record, mask = self._loop.project.image(accept.image_id), self._loop.trust.audit_mask(accept)
+            assert mask is not None
+            try:
+                image = images.load(self._loop.project.resolve(accept.image_id), sha256=record.sha256)
+            except LabelerError as error:
+                lost.add(accept.image_id)
+                self._blame(self.tr("An audit cannot be shown; it counts as wrong"), error)
+            else:
+                return AuditCase(accept.accept_id, accept.image_id, image, mask, self._waiting_audits())
+        return None
+
+    def _waiting_audits(self) -> int:
+        return 0 if self._loop is None else max(1, self._loop.project.accepts.count_pending())
+
+    def answer_audit(self, accept_id: int, wrong: bool, seconds: float) -> None:
+        """Write down what a person said of an accepted mask; a wrong one comes to the canvas."""
+        from labeler.accepts import Answer
+
+        if self._loop is None or (accept := self._loop.project.accepts.accept(accept_id)) is None:
+            return
+        with self._blaming(self.tr("The answer was not kept")):
+            self._loop.trust.answer(accept, Answer.WRONG if wrong else Answer.RIGHT, seconds=round(seconds, 2))
+            self._rows.note({accept.image_id})
+            self._rows.tell()
+            self._tell_status()
+            if wrong and self.record(accept.image_id).state is not ImageState.LABELLED:
+                self.show_image(accept.image_id)
+
+    def go_on(self) -> None:
+        """The alarm has been seen: gate and audits are as before."""
+        if self._loop is not None:
+            with self._blaming(self.tr("The alarm stays")):
+                self._loop.trust.go_on()
+                self._tell_status()
+
+    def evidence(self) -> Evidence:
+        """The series of the Trust panel."""
+        from labeler.evidence import evidence_of
+
+        assert self._loop is not None
+        return evidence_of(self._loop.trust)
 
     # Rounds and models
 

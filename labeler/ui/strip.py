@@ -26,6 +26,8 @@ _MEANINGS = {
     "queued": "Waiting for you",
     "core": "Your labels that the model is trained on",
     "holdout": "Your labels that only judge the model",
+    "certificate": "With 95 % probability, from blind audits; an audit that waits counts as wrong",
+    "alarm": "The scores of new images are not what they were: a stricter gate and more audits until you go on",
     "unreadable": "Files that cannot be used; the gallery tells why",
     "model": "The model in use and its mean IoU on the holdout",
     "round": "Training in the background",

@@ -28,6 +28,10 @@ class Figures:
     holdout_count: int = 0
     first_labels: int = 11
     labels_until_round: int = 0
+    wrong_at_most: int | None = None
+    audits_waiting: int = 0
+    is_calibrated: bool = False
+    is_alarmed: bool = False
     stream: str = ""
     round: str = ""  # "" while none runs
     saved: str = ""
@@ -48,6 +52,10 @@ def figures_of(status: Any) -> Figures:
         holdout_count=status.loop.holdout_count,
         first_labels=status.loop.first_labels,
         labels_until_round=status.loop.labels_until_round,
+        wrong_at_most=status.loop.wrong_at_most,
+        audits_waiting=status.loop.audits_waiting,
+        is_calibrated=status.loop.is_calibrated,
+        is_alarmed=status.loop.is_alarmed,
         stream=status.stream,
         round=status.round,
         saved=status.saved,
@@ -92,6 +100,10 @@ def strip_items(figures: Figures) -> list[tuple[str, str]]:
         ("core", tr("{:,} core").format(counts.core)),
         ("holdout", tr("{:,} holdout").format(counts.holdout)),
     ]
+    if figures.wrong_at_most is not None and counts.accepted:
+        items.append(("certificate", certified_text(figures)))
+    if figures.is_alarmed:
+        items.append(("alarm", tr("The stream has changed")))
     if counts.unreadable:
         items.append(("unreadable", tr("{:,} unreadable").format(counts.unreadable)))
     items.append(("model", model_text(figures)))
@@ -101,6 +113,17 @@ def strip_items(figures: Figures) -> list[tuple[str, str]]:
     if figures.saved:
         items.append(("saved", figures.saved))
     return items
+
+
+def certified_text(figures: Figures) -> str:
+    """The bound on wrong accepted masks, and what it lacks."""
+    assert figures.wrong_at_most is not None
+    most = min(figures.wrong_at_most, figures.counts.accepted)
+    text = tr("of {:,} accepted, at most {:,} wrong (95 %)").format(figures.counts.accepted, most)
+    waiting = figures.audits_waiting
+    if not waiting:
+        return text
+    return text + (tr(" · 1 audit waits") if waiting == 1 else tr(" · {:,} audits wait").format(waiting))
 
 
 def model_text(figures: Figures) -> str:
@@ -165,16 +188,46 @@ def why_here(record: ImageRecord, threshold: float) -> str:
         return tr("No prediction yet: paint the mask, then accept.")
     if state is ImageState.ACCEPTED:
         return tr("Confidence {:.2f} is at or above the threshold {:.2f}.").format(record.confidence, threshold)
+    if record.probe:
+        return tr("A probe: drawn for the holdout before any model had scored it. Judge it for itself.")
+    if record.reason:
+        return record.reason
     if record.foreground == 0 and record.confidence == 0:
         return tr("The model finds nothing here, and you have not labelled an empty image yet.")
-    return tr("Confidence {:.2f} is below the threshold {:.2f}.").format(record.confidence, threshold)
+    if record.confidence >= threshold:
+        return tr("Confidence {:.2f} would do, but it waits for you.").format(record.confidence)
+    said = tr("Confidence {:.2f} is below the threshold {:.2f}").format(record.confidence, threshold)
+    return f"{said}: {'; '.join(doubts)}." if (doubts := doubts_of(record)) else f"{said}."
 
 
-def gate_text(accepts: int, predicted: int) -> str:
-    """What a threshold does to the predictions there are."""
+def doubts_of(record: ImageRecord) -> list[str]:
+    """What speaks against a prediction, the strongest first: at most three, in words and numbers."""
+    signals = record.signals
+    found = [
+        (limit - value if rising else value - limit, text.format(value))
+        for value, limit, rising, text in (
+            (signals.get("view_iou_min"), 0.85, True, tr("turned views disagree, smallest IoU between them {:.2f}")),
+            (signals.get("previous_iou"), 0.85, True, tr("the model before saw another mask, IoU {:.2f}")),
+            (signals.get("core_distance"), 0.30, False, tr("like no core image, distance {:.2f}")),
+            (record.stability, 0.85, True, tr("a stricter cut changes the mask, stability {:.2f}")),
+            (signals.get("entropy"), 0.70, False, tr("the edge is blurred, entropy {:.2f} bit")),
+            (signals.get("border"), 0.25, False, tr("it runs along the border, share {:.2f}")),
+        )
+        if value is not None and (value < limit if rising else value > limit)
+    ]
+    return [text for _, text in sorted(found, reverse=True)[:3]]
+
+
+def gate_text(accepts: int, predicted: int, *, expected: float | None = None, certified: float | None = None) -> str:
+    """What a threshold does to the predictions there are; shares of wrong masks where they are known."""
     if predicted == 0:
         return tr("No predictions yet")
-    return tr("Accepts {:,} of {:,} ({})").format(accepts, predicted, percent(accepts / predicted))
+    said = [tr("Accepts {:,} of {:,} ({})").format(accepts, predicted, percent(accepts / predicted))]
+    if expected is not None:
+        said.append(tr("expected wrong {}").format(percent(expected, digits=1)))
+    if certified is not None and certified < 1:
+        said.append(tr("certified ≤ {}").format(percent(certified, digits=1)))
+    return ", ".join(said)
 
 
 def origin_name(origin: LabelOrigin) -> str:

@@ -27,7 +27,8 @@ from labeler.ui.plots import ProgressPanel, TrainingPanel
 from labeler.ui.stage import Stage
 from labeler.ui.theme import M, S, follow, theme
 from labeler.ui.tools import Tool
-from labeler.ui.wording import Figures, cold_start, next_step, outcome_text, tr
+from labeler.ui.trust import TrustPanel
+from labeler.ui.wording import Figures, certified_text, cold_start, next_step, outcome_text, tr
 
 if TYPE_CHECKING:
     from labeler.editing import MaskEditor
@@ -56,12 +57,15 @@ class Workspace(QWidget):
         self.inspector = Inspector()
         self.progress = ProgressPanel()
         self.training = TrainingPanel()
+        self.trust = TrustPanel()
         self.banner = Banner()
         self.toast = Toast(self.canvas)
         self.hints = Hints(self.canvas, actions)
         self.guide = label("", "", wraps=True)
         self._threshold = 0.0
         self._sides: tuple[int, ...] = ()  # widths that were liked last time
+        self._calibrated = False
+        self._certified: float | None = None  # share of wrong masks among the accepted, at most
         self._counting = QTimer(self, singleShot=True, interval=_REDRAW_MS)
         self._counting.timeout.connect(self._count)
         self._lay_out()
@@ -131,6 +135,7 @@ class Workspace(QWidget):
         for page, title in (
             (self.inspector, self.tr("Image")),
             (self.progress, self.tr("Progress")),
+            (self.trust, self.tr("Trust")),
             (self.training, self.tr("Training")),
         ):
             area = QScrollArea()
@@ -187,6 +192,10 @@ class Workspace(QWidget):
         self.training.pause_requested.connect(session.pause_round)
         self.training.stop_requested.connect(session.stop_round)
         self.progress.rollback_requested.connect(session.rollback)
+        self.trust.image_requested.connect(session.show_image)
+        self.trust.threshold_requested.connect(session.set_threshold)
+        self.trust.go_on_requested.connect(session.go_on)
+        self.trust.audit_requested.connect(self._actions["audit"].trigger)
 
     def adopt_project(self) -> None:
         """A project has been opened."""
@@ -246,7 +255,7 @@ class Workspace(QWidget):
         self.inspector.history.show_versions([each for each in self._session.versions() if each.kind in kept])
 
     def _inspect(self, image_id: int) -> None:
-        self.inspector.show_record(self._session.record(image_id), self._threshold)
+        self.inspector.show_record(self._session.record(image_id), self._threshold, calibrated=self._calibrated)
 
     def _take_prediction(self, _image_id: int) -> None:
         self.canvas.show_predicted(self._session.prediction(), self._session.probability())
@@ -271,6 +280,10 @@ class Workspace(QWidget):
     def _plot(self) -> None:
         if self._session.project is not None and self.progress.isVisible():
             self.progress.show_curves(self._session.curves())
+        if self._session.project is not None and self.trust.isVisible():
+            evidence = self._session.evidence()
+            self.trust.show_evidence(evidence, below=self._session.project.settings.wrong_below)
+            self.gate.show_risk(evidence, self._certified)
 
     def _end_round(self, outcome: object) -> None:
         sentence = outcome_text(outcome)
@@ -285,13 +298,20 @@ class Workspace(QWidget):
 
     def show_figures(self, figures: Figures, *, can_undo_threshold: bool, why_no_round: str) -> None:
         """Everything that follows from the status."""
-        self._threshold = figures.threshold
+        self._threshold, self._calibrated = figures.threshold, figures.is_calibrated
         self.gate.show_threshold(figures.threshold, can_undo=can_undo_threshold)
         self.gallery.explain_empty(next_step(figures), self.tr("No image passes this filter."))
         self.canvas.set_empty_text(next_step(figures))
         viewed = self.tr("For viewing only: nothing can be changed here, and nothing new is shown.")
         self.guide.setText(cold_start(figures) if self._session.is_writable else viewed)
         self.training.allow_start(tr(why_no_round) if why_no_round else "")
+        accepted = figures.counts.accepted
+        self._certified = figures.wrong_at_most / accepted if accepted and figures.wrong_at_most is not None else None
+        self.trust.show_certificate(
+            certified_text(figures) if figures.wrong_at_most is not None else "",
+            waiting=figures.audits_waiting,
+            alarmed=figures.is_alarmed,
+        )
         self._update_notice()
         if self._session.current >= 0:
             self._inspect(self._session.current)

@@ -35,7 +35,8 @@ class Plan:
 
     def settings(self, seed: int) -> Settings:
         """Settings of the project and of every arm with its trainer; the gate stands where the bar stands."""
-        values = {"threshold": self.bar.plain, "seed": seed, **self.changes}
+        # A probe is a label that no arm asks for.
+        values = {"threshold": self.bar.plain, "seed": seed, "probe_share": 0.0, **self.changes}
         return settings_from(values, source="labeler curate")
 
     def ordered(self, count: int, seed: int) -> Indices:

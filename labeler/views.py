@@ -1,0 +1,81 @@
+"""One image seen in several ways: turned and mirrored, and how far a model's masks of them agree."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from labeler.records import Image, Mask
+
+# Quarter turns and whether mirrored afterwards; the first is the image as it is.
+VIEWS = ((0, False), (0, True), (1, False), (1, True), (2, False), (2, True), (3, False), (3, True))
+FEW = 4  # views of an image of the grey zone on a processor; a GPU takes all eight of every image
+REMEMBERED = 500  # predictions from which the grey zone is known
+
+
+def warped(image: Image, view: tuple[int, bool]) -> Image:
+    """The image (H, W, ...) in another orientation; (W, H, ...) after an odd number of quarter turns."""
+    turns, mirrored = view
+    turned = np.rot90(image, turns)
+    return np.ascontiguousarray(turned[:, ::-1] if mirrored else turned)
+
+
+def unwarped(plane: NDArray[Any], view: tuple[int, bool]) -> NDArray[Any]:
+    """What ``warped`` has made of a plane, brought back."""
+    turns, mirrored = view
+    return np.ascontiguousarray(np.rot90(plane[:, ::-1] if mirrored else plane, -turns))
+
+
+def agreement(masks: Sequence[Mask], *, classes: int = 1) -> tuple[float, float]:
+    """Mean and smallest pairwise plain IoU of masks (H, W) of one image, 0..1; two empty ones agree.
+
+    With several classes the mean over those that either mask has.
+    """
+    planes = np.stack([mask.ravel() for mask in masks])
+    total, present = np.zeros((len(masks),) * 2), np.zeros((len(masks),) * 2)
+    for value in range(1, classes + 1):
+        chosen = (planes == value).astype(np.float32)
+        hit = (chosen @ chosen.T).astype(float)
+        union = np.add.outer(np.diag(hit), np.diag(hit)) - hit
+        total += np.where(union > 0, hit / np.maximum(union, 1), 0)
+        present += union > 0
+    ious = np.where(present > 0, total / np.maximum(present, 1), 1.0)
+    pairs = ious[np.triu_indices(len(masks), 1)]
+    return float(pairs.mean()), float(pairs.min())
+
+
+def disagreement(probabilities: Sequence[NDArray[np.uint8]]) -> NDArray[np.uint8]:
+    """Heat map (H, W), 0..255: twice the standard deviation of the foreground's probability over the views."""
+    spread = np.std(np.stack(probabilities).astype(np.float32), axis=0)
+    heat: NDArray[np.uint8] = np.clip(2 * spread, 0, 255).astype(np.uint8)
+    return heat
+
+
+class GreyZone:
+    """Which predictions are worth more forward passes: those nearest the threshold, a fixed share of all."""
+
+    def __init__(self, *, threshold: float, share: float) -> None:
+        self._threshold = threshold
+        self._share = share
+        self._distances: deque[float] = deque(maxlen=REMEMBERED)
+        self._seen = self._spent = 0
+
+    def choose(self, confidences: Sequence[float]) -> list[int]:
+        """Indices of the next predictions that are in the zone; never more than the share of all so far, plus one."""
+        distances = [abs(value - self._threshold) if math.isfinite(value) else math.inf for value in confidences]
+        self._distances.extend(distances)
+        self._seen += len(distances)
+        if self._share <= 0 or not distances:
+            return []
+        reach = np.quantile(np.array(self._distances), self._share, method="higher")
+        near = sorted(
+            (index for index in range(len(distances)) if distances[index] <= reach), key=distances.__getitem__
+        )
+        chosen = near[: max(0, math.ceil(self._share * self._seen) - self._spent)]
+        self._spent += len(chosen)
+        return chosen

@@ -1,0 +1,165 @@
+"""The second look: orientations, the grey zone, what the version before said, and the bundle that goes with a model."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from labeler import checkpoint, images
+from labeler.bundle import Bundle
+from labeler.calibration import Figures, Pair, fit_calibrator
+from labeler.cascade import compared, holdout_pair, looked_at
+from labeler.checkpoint import Checkpoint
+from labeler.files import sha256_of_file
+from labeler.inference import JobImage, PredictionJob, Predictor, predict_files
+from labeler.metrics import mean_iou
+from labeler.networks import NetworkConfig, ResidualUNet
+from labeler.records import PredictionRecord
+from labeler.views import VIEWS, GreyZone, agreement, disagreement, unwarped, warped
+
+
+@pytest.fixture
+def predictor() -> Predictor:
+    torch.manual_seed(0)
+    return Predictor(ResidualUNet(NetworkConfig(base_width=2)), version=3, device="cpu")
+
+
+def _image(seed: int, shape: tuple[int, int] = (32, 48)) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 256, (*shape, 3), dtype=np.uint8)
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_every_orientation_comes_back(view: tuple[int, bool]) -> None:
+    image = _image(0)
+    assert np.array_equal(unwarped(warped(image, view)[..., 0], view), image[..., 0])
+
+
+def test_orientations_are_all_different() -> None:
+    seen = {warped(_image(0, (32, 32)), view).tobytes() for view in VIEWS}
+    assert len(seen) == 8
+
+
+@pytest.mark.parametrize("classes", [1, 2])
+def test_agreement_is_the_pairwise_iou(classes: int) -> None:
+    rng = np.random.default_rng(classes)
+    masks = [rng.integers(0, classes + 1, (9, 7)).astype(np.uint8) for _ in range(4)]
+    pairs = [mean_iou(masks[i], masks[j], classes=classes) for i in range(4) for j in range(i)]
+    assert agreement(masks, classes=classes) == pytest.approx((np.mean(pairs), min(pairs)))
+
+
+def test_empty_masks_agree() -> None:
+    empty, full = np.zeros((4, 4), np.uint8), np.ones((4, 4), np.uint8)
+    assert agreement([empty, empty]) == (1.0, 1.0)
+    assert agreement([empty, full])[1] == 0.0
+
+
+def test_heat_is_where_views_disagree() -> None:
+    one, two = np.zeros((4, 4), np.uint8), np.zeros((4, 4), np.uint8)
+    two[0, 0] = 255
+    heat = disagreement([one, two])
+    assert heat[0, 0] == 255
+    assert heat.sum() == 255
+
+
+def test_grey_zone_keeps_to_its_share_and_takes_the_nearest() -> None:
+    rng, zone = np.random.default_rng(0), GreyZone(threshold=0.8, share=0.2)
+    spent = seen = 0
+    for size in (1, 1, 1, 7, 32, 32, 1, 32):
+        confidences = rng.random(size)
+        chosen = zone.choose(list(confidences))
+        spent, seen = spent + len(chosen), seen + size
+        assert spent <= 0.2 * seen + 1
+        others = [index for index in range(size) if index not in chosen]
+        if chosen and others:
+            nearest = min(abs(confidences[index] - 0.8) for index in others)
+            assert max(abs(confidences[index] - 0.8) for index in chosen) <= nearest
+    assert spent >= 0.1 * seen
+
+
+def test_share_of_zero_looks_once(predictor: Predictor) -> None:
+    assert GreyZone(threshold=0.8, share=0.0).choose([0.8, 0.8]) == []
+
+
+def test_second_look_adds_signals_to_the_chosen_only(predictor: Predictor) -> None:
+    batch = [_image(seed) for seed in range(5)]
+    found = zip(predictor.predict(batch), (0.1, 0.99, 0.8, 0.5, 0.2), strict=True)
+    plain = [replace(prediction, confidence=confidence) for prediction, confidence in found]
+    zone = GreyZone(threshold=0.8, share=0.2)
+    seen = looked_at(predictor, batch, plain, zone, None)
+    chosen = [index for index, prediction in enumerate(seen) if "view_iou_min" in prediction.signals]
+    assert chosen == [2]
+    signals = seen[2].signals
+    assert 0 <= signals["view_iou_min"] <= signals["view_iou_mean"] <= 1
+    assert all(np.array_equal(one.mask, two.mask) for one, two in zip(seen, plain, strict=True))
+
+
+def test_views_are_the_predictions_of_the_turned_image(predictor: Predictor) -> None:
+    image = _image(4)
+    for view, (mask, _) in zip(VIEWS[1:], predictor.views([image])[0], strict=False):
+        assert np.array_equal(mask, unwarped(predictor.predict([warped(image, view)])[0].mask, view))
+    heat = predictor.heat(image)
+    assert heat.shape == image.shape[:2]
+    assert heat.max() > 0
+
+
+def test_previous_mask_and_core_are_compared_for_nothing(predictor: Predictor) -> None:
+    (prediction,) = predictor.predict([_image(0)])
+    assert prediction.embedding is not None
+    bundle = Bundle(None, 0.8, prediction.embedding[None])
+    (same,) = compared([prediction], [prediction.mask], bundle, 1)
+    assert same.signals["kept"] == 1.0
+    assert same.signals["core_distance"] == pytest.approx(0.0, abs=1e-5)
+    (alone,) = compared([prediction], [None], None, 1)
+    assert alone is prediction
+
+
+def test_job_compares_with_the_stored_mask_of_the_version_before(tmp_path: Path) -> None:
+    jobs = []
+    for version in (1, 2):
+        torch.manual_seed(version)
+        model = tmp_path / f"{version}.safetensors"
+        checkpoint.save(model, Checkpoint.of(ResidualUNet(NetworkConfig(base_width=2))))
+        path = tmp_path / "a.png"
+        path.write_bytes(images.encode(_image(0)))
+        item = JobImage(1, path, sha256_of_file(path), before=1)
+        jobs.append(PredictionJob((item,), tmp_path / "predictions", model, version, grey_share=0.5, threshold=0.5))
+    found = [result for job in jobs for step in predict_files(job) for result in step]
+    assert all(isinstance(record, PredictionRecord) for record in found)
+    first, second = (record.signals for record in found if isinstance(record, PredictionRecord))
+    assert "kept" not in first
+    assert 0 <= second["kept"] <= 1
+    assert "view_iou_mean" in second
+
+
+def test_bundle_survives_text(predictor: Predictor) -> None:
+    mask = np.zeros((32, 48), np.uint8)
+    mask[4:20, 4:30] = 1
+    (prediction,) = predictor.predict([_image(0)])
+    bundle = Bundle(None, 0.8, np.stack([prediction.embedding] * 2))
+    pair = holdout_pair(predictor, _image(0), mask, prediction, previous=mask, bundle=bundle, seen=0.5)
+    assert pair.iou == mean_iou(prediction.mask, mask)
+    assert pair.figures.has_views
+    calibrator = fit_calibrator([pair] * 40, below=0.8)
+    full = Bundle(calibrator, 0.9, bundle.core)
+    again = Bundle.from_text(full.to_text())
+    assert again == full
+    assert np.allclose(again.core, full.core, atol=1e-3)
+    assert again.distances([prediction.embedding, None])[0] == pytest.approx(0, abs=1e-3)
+    assert Bundle.from_text(Bundle(None, 0.5).to_text()).calibrator is None
+
+
+def test_damaged_bundle_is_refused() -> None:
+    good = json.loads(Bundle(None, 0.5, np.ones((2, 4), np.float32)).to_text())
+    for change in ({"core": "@@"}, {"width": 3}, {"threshold": None}, {"calibrator": {"format": 9}}):
+        with pytest.raises(ValueError, match=r"."):
+            Bundle.from_text(json.dumps({**good, **change}))
+
+
+def test_figures_of_an_empty_prediction_have_no_views_to_ask() -> None:
+    assert not Figures(0.9, 1.0, 0.0, {}).has_views
+    assert Pair(Figures(0.9, 1.0, 0.0, {}), 1.0).seen == 1.0

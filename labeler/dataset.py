@@ -19,7 +19,9 @@ from labeler.settings import Settings
 
 OBJECT_CENTRED = 0.5  # share of crops around a foreground pixel, so that small objects are seen
 POLARITY_PAIRS = 64  # looked at to tell whether brightness says anything
-FEWEST_POLAR = 4
+FEWEST_POLAR = 2  # images of the rarer polarity
+POLAR_SHARE = 0.15
+CLEAR_CONTRAST = 1.0  # standard deviations of the image; below it brightness is not what tells objects
 DARKEST_STD = 1 / 255  # of the full scale: keeps a flat image from becoming amplified noise
 
 
@@ -145,13 +147,15 @@ class Core:
 
 
 def polarity_varies(core: Core) -> bool:
-    """Whether the objects of at least a third of the images are darker, and of a third brighter, than the rest."""
-    brighter = [
-        float(pair.image[pair.mask > 0].mean()) > float(pair.image[pair.mask == 0].mean())
+    """Whether objects stand out both as brighter and as darker than the rest, each in a fair share of the images."""
+    contrasts = [
+        float((pair.image[pair.mask > 0].mean() - pair.image[pair.mask == 0].mean()) * pair.scale)
         for pair in map(core.pair, range(min(len(core), POLARITY_PAIRS)))
         if 0 < np.count_nonzero(pair.mask) < pair.mask.size
     ]
-    return len(brighter) >= FEWEST_POLAR and 1 / 3 <= sum(brighter) / len(brighter) <= 2 / 3
+    brighter = sum(contrast >= CLEAR_CONTRAST for contrast in contrasts)
+    darker = sum(contrast <= -CLEAR_CONTRAST for contrast in contrasts)
+    return min(brighter, darker) >= max(FEWEST_POLAR, POLAR_SHARE * len(contrasts))
 
 
 class Batches:

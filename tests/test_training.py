@@ -289,7 +289,7 @@ def test_reflected_indices_stay_inside() -> None:
 
 
 def test_inverted_images_are_trained_on_where_objects_are_dark_and_bright(tmp_path: Path) -> None:
-    both = Core(_samples(tmp_path, 12), classes=1, memory_mb=64)
+    both = Core(_samples(tmp_path, 12), classes=1, memory_mb=64)  # of ships, half are darker than the sea
     assert polarity_varies(both)
     bright = [index for index in range(12) if _is_bright(both.pair(index))]
     both.keep_only(bright)

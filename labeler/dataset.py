@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +21,7 @@ from labeler.settings import Settings
 OBJECT_CENTRED = 0.5  # share of crops around a foreground pixel, so that small objects are seen
 POLARITY_PAIRS = 64  # looked at to tell whether brightness says anything
 FEWEST_POLAR = 2  # images of the rarer polarity
-POLAR_SHARE = 0.15
+POLAR_CHANCE = 0.05
 CLEAR_CONTRAST = 1.0  # standard deviations of the image; below it brightness is not what tells objects
 DARKEST_STD = 1 / 255  # of the full scale: keeps a flat image from becoming amplified noise
 
@@ -147,7 +148,11 @@ class Core:
 
 
 def polarity_varies(core: Core) -> bool:
-    """Whether objects stand out both as brighter and as darker than the rest, each in a fair share of the images."""
+    """Whether objects stand out as brighter and as darker than the rest, as often as not for all that is known.
+
+    A sign test at 5 %: two dark ones among ten may be chance, eight among forty are not (there, dsb2018 nuclei,
+    inverted crops cost an IoU of 0.012).
+    """
     contrasts = [
         float((pair.image[pair.mask > 0].mean() - pair.image[pair.mask == 0].mean()) * pair.scale)
         for pair in map(core.pair, range(min(len(core), POLARITY_PAIRS)))
@@ -155,7 +160,9 @@ def polarity_varies(core: Core) -> bool:
     ]
     brighter = sum(contrast >= CLEAR_CONTRAST for contrast in contrasts)
     darker = sum(contrast <= -CLEAR_CONTRAST for contrast in contrasts)
-    return min(brighter, darker) >= max(FEWEST_POLAR, POLAR_SHARE * len(contrasts))
+    rarer, clear = min(brighter, darker), brighter + darker
+    chance = sum(math.comb(clear, count) for count in range(rarer + 1)) / 2**clear
+    return rarer >= FEWEST_POLAR and 2 * clear >= len(contrasts) and chance >= POLAR_CHANCE
 
 
 class Batches:

@@ -38,7 +38,8 @@ FROM images i JOIN files f ON f.id = i.file_id LEFT JOIN labels l ON l.id = i.la
 _BRIEF = """
 SELECT i.id, f.name, i.state, i.confidence, i.model_version, i.skips, i.foreground, l.iou,
        CASE WHEN i.state = 'labelled' AND l.id IS NOT NULL THEN (1 << min(l.highest_class, 60)) - 1
-            ELSE coalesce(i.foreground > 0, 0) END,
+            ELSE CAST(coalesce(CASE WHEN i.signals <> '' THEN json_extract(i.signals, '$.classes') END,
+                               i.foreground > 0, 0) AS INTEGER) END,
        CASE WHEN i.state = 'labelled' AND l.id IS NOT NULL
             THEN (julianday(l.created) - 2440587.5) * 86400.0 ELSE f.mtime END,
        CASE WHEN i.signals <> '' THEN json_extract(i.signals, '$.kept') END, i.sha256

@@ -252,9 +252,20 @@ def store(folder: Path, image_id: int, version: int, prediction: Prediction) -> 
         stability=prediction.stability,
         foreground=prediction.foreground,
         mask_sha256=digest,
-        signals=prediction.signals,
+        signals={**prediction.signals, **_classes(prediction.mask)},
         embedding=prediction.embedding,
     )
+
+
+def _classes(mask: Mask) -> dict[str, float]:
+    """The signal ``classes`` where a mask holds more than the first: bit n - 1 for class n.
+
+    Signals have six digits: nothing is said of masks with a class above 19.
+    """
+    if mask.max(initial=0) <= 1:
+        return {}
+    found = np.flatnonzero(np.bincount(mask.ravel()))
+    return {} if found[-1] > 19 else {"classes": float(sum(1 << int(value - 1) for value in found if value))}
 
 
 def _decoded_ahead(items: Sequence[JobImage]) -> Iterator[list[tuple[JobImage, Image] | FailedImage]]:

@@ -10,8 +10,10 @@ import pytest
 from fakes import brief_of, image_record
 from sessions import make_images
 
+from labeler.inference import store
 from labeler.project import Project
-from labeler.records import Brief, ImageRecord, ImageState, LabelOrigin, Split
+from labeler.records import Brief, ImageRecord, ImageState, LabelOrigin, Prediction, Split
+from labeler.settings import Settings
 from labeler.stream import parse_source, scan
 from labeler.ui.columns import Columns, Filter, Order
 
@@ -124,3 +126,21 @@ def test_briefs_tell_what_the_records_tell(tmp_path: Path) -> None:
         assert abs(second.date - time.time()) < 60
         assert abs(first.date - records[1].path.stat().st_mtime) < 1
         assert project.briefs_of({2, 77}) == [second]
+
+
+def test_predicted_classes_are_those_of_the_mask(tmp_path: Path) -> None:
+    folder = make_images(tmp_path / "images", 2)
+    settings = Settings(classes=("cell", "nucleus", "debris"))
+    with Project.create(tmp_path / "project", settings=settings, sources=[str(folder)]) as project:
+        project.add(list(scan(parse_source(str(folder)))))
+        answers = []
+        for image_id, values in ((1, (1, 3)), (2, ())):
+            mask = np.zeros((48, 48), np.uint8)
+            for value in values:
+                mask[value * 8 : value * 8 + 4] = value
+            answer = Prediction(mask, (mask > 0).astype(np.uint8) * 200, 0.5, 0.5, 1.0, float((mask > 0).mean()))
+            answers.append(store(project.predictions_folder, image_id, 1, answer))
+        project.record_predictions(answers, threshold=0.8)
+        columns = Columns(project.briefs(limit=10))
+
+        assert [columns.select(Filter(class_value=value)).tolist() for value in range(4)] == [[2], [1], [], [1]]

@@ -25,7 +25,7 @@ from labeler.records import Split
 from labeler.review import Judged
 from labeler.ui.controls import icon_button, label, rule
 from labeler.ui.rowlist import AnyIndex
-from labeler.ui.theme import XS, M, S, follow, theme
+from labeler.ui.theme import XS, L, M, S, follow, theme
 from labeler.ui.tiles import Tile
 
 _JudgedRole = Qt.ItemDataRole.UserRole
@@ -188,6 +188,7 @@ class ReportPage(QWidget):
         )
         self.empty = label("", "muted", wraps=True)
         self.empty.setAlignment(Qt.AlignmentFlag.AlignCenter)
+        self.empty.setMargin(L)
         self._lay_out()
 
     def _lay_out(self) -> None:

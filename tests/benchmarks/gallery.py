@@ -44,7 +44,8 @@ def fill(folder: Path, images: int) -> None:
         with database.transaction():
             database.write("INSERT INTO folders (id, path, inside) VALUES (1, ?, 0)", (str(folder / "none"),))
             database.write(
-                "INSERT INTO versions VALUES (1, '0001.safetensors', x'00', NULL, 'champion', 1, 1, 0.9, 0.9, '', '{}')"
+                "INSERT INTO versions (version, name, sha256, status, core_count, holdout_count, created, metrics) "
+                "VALUES (1, '0001.safetensors', x'00', 'champion', 1, 1, '', '{}')"
             )
             names = [f"plate_{number % 97:02d}_{number:06d}.png" for number in range(1, images + 1)]
             database.write_many(

@@ -214,6 +214,7 @@ class DecisionBar(QFrame):
         layout = QHBoxLayout(self)
         layout.setContentsMargins(S, S, S, S)
         layout.setSpacing(S)
+        self._least = 0
         for name in ("previous", "next"):
             layout.addWidget(tool_button(actions[name]))
         self.hint = label("", "caption", elides=True)
@@ -228,16 +229,20 @@ class DecisionBar(QFrame):
 
     def _fit(self) -> None:
         """Icons only, but for the main button, where the window is too narrow for words."""
-        for compact in (False, True):
-            for made in self._buttons[:-1]:
-                made.set_compact(compact)
-            if super().minimumSizeHint().width() <= self.width():
-                break
+        self._show_words(False)
+        self._least = super().minimumSizeHint().width()
+        self._show_words(True)
+        if super().minimumSizeHint().width() > self.width():
+            self._show_words(False)
+
+    def _show_words(self, shown: bool) -> None:
+        for made in self._buttons[:-1]:
+            made.set_compact(not shown)
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         super().resizeEvent(event)
         self._fit()
 
     def minimumSizeHint(self) -> QSize:
-        hint = super().minimumSizeHint()
-        return QSize(theme.px(340), hint.height())
+        # In every language and size of text the main button keeps its words.
+        return QSize(max(self._least, theme.px(220)), super().minimumSizeHint().height())

@@ -131,6 +131,8 @@ class Workspace(QWidget):
         self.tabs = QTabWidget()
         self.tabs.setDocumentMode(True)
         plain_tabs(self.tabs)
+        self.tabs.setUsesScrollButtons(True)  # four names do not fit at every size; half a word says nothing
+        self.tabs.setElideMode(Qt.TextElideMode.ElideNone)
         self.tabs.setAccessibleName(self.tr("Panels"))
         for page, title in (
             (self.inspector, self.tr("Image")),

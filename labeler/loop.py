@@ -33,13 +33,12 @@ from labeler.records import (
 )
 from labeler.training import RoundResult, TrainingJob
 from labeler.trust import Trust
+from labeler.verdict import evidence, mean, not_worse, sentence
 from labeler.waiting import COMPARED, CONSIDERED, Queue
 
 NEVER = math.inf  # a threshold that no confidence reaches
 LEAST_CORE = 0.6  # of ``first_labels``: a smaller core is not worth a long round
 CORE_OF_ITS_OWN = 4  # the same where a model was adopted
-FEW_PAIRS = 5  # below this many holdout pairs their spread says nothing
-ASSUMED_SPREAD = 0.05  # standard deviation of a paired IoU difference where it cannot be estimated
 
 
 @dataclass(frozen=True, slots=True)
@@ -320,8 +319,8 @@ class Loop:
     def finish_round(self, job: TrainingJob, result: RoundResult) -> RoundOutcome:
         """Record a round; publish its challenger unless the holdout speaks against it."""
         champion = self.project.champion()
-        published = not_worse(result.challenger_ious, result.champion_ious)
-        ours, theirs = _mean(result.challenger_ious), _mean(result.champion_ious)
+        published = not_worse(*evidence(result))
+        ours, theirs = mean(result.challenger_ious), mean(result.champion_ious)
         self.project.add_version(
             result.path,
             sha256=result.sha256,
@@ -339,10 +338,12 @@ class Loop:
             },
             bundle="" if result.bundle is None else result.bundle.to_text(),
         )
-        self._record_round(job, published=published, result=result, reason="" if published else "worse on the holdout")
+        self._record_round(
+            job, published=published, result=result, reason="" if published else "worse than the model before"
+        )
         if published:
             self.project.set_champion(job.version)
-        return RoundOutcome(job.version, published, ours, theirs, _sentence(job.version, published, ours, theirs))
+        return RoundOutcome(job.version, published, ours, theirs, sentence(job.version, published, ours, theirs))
 
     def fail_round(self, job: TrainingJob, why: str) -> None:
         """Record that a round was given up or stopped; the champion stays."""
@@ -355,8 +356,8 @@ class Loop:
             core_count=len(job.core),
             version=None if result is None else job.version,
             published=published,
-            champion_iou=None if result is None else _mean(result.champion_ious),
-            challenger_iou=None if result is None else _mean(result.challenger_ious),
+            champion_iou=None if result is None else mean(result.champion_ious),
+            challenger_iou=None if result is None else mean(result.challenger_ious),
             reason=reason,
         )
 
@@ -419,27 +420,3 @@ def _job_image(record: ImageRecord) -> JobImage:
 
 def _prediction_rank(record: ImageRecord) -> int:
     return (ImageState.QUEUED, ImageState.LABELLED, ImageState.POOL, ImageState.ACCEPTED).index(record.state)
-
-
-def not_worse(challenger: Sequence[float], champion: Sequence[float] | None) -> bool:
-    """True unless the challenger's IoUs are below the champion's by more than one standard error (paired)."""
-    if not champion or len(challenger) != len(champion):
-        return bool(np.isfinite(challenger).all())
-    difference = np.asarray(challenger) - np.asarray(champion)
-    spread = ASSUMED_SPREAD if len(difference) < FEW_PAIRS else float(difference.std(ddof=1))
-    return bool(difference.mean() >= -spread / math.sqrt(len(difference)))
-
-
-def _mean(ious: Sequence[float] | None) -> float | None:
-    return float(np.mean(ious)) if ious else None
-
-
-def _sentence(version: int, published: bool, ours: float | None, theirs: float | None) -> str:
-    if ours is None:
-        return f"Model v{version} is in use; there is no holdout yet to judge it by."
-    if theirs is None:
-        return f"Model v{version} is in use: mean IoU {ours:.3f} on the holdout."
-    if published:
-        return f"Model v{version} is in use: mean IoU {ours:.3f} on the holdout, {theirs:.3f} before."
-    why = f"mean IoU {ours:.3f} on the holdout, {theirs:.3f} before"
-    return f"Model v{version} was not published: {why}. The old model stays."

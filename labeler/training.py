@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from labeler import checkpoint
@@ -81,6 +82,7 @@ class RoundResult:
     seconds: float
     notes: tuple[str, ...] = field(default=())
     bundle: Bundle | None = None
+    recalled: tuple[tuple[float, float], ...] = ()  # challenger's and champion's, on core images that both know
 
 
 @dataclass(slots=True)
@@ -105,8 +107,9 @@ def run_round(job: TrainingJob) -> Generator[Progress, None, RoundResult]:
     core.rescale(sizing.scale)
     fit = yield from _fit(job, core, champion, sizing)
     predictor = Predictor(fit.average, device=job.settings.device)
-    vectors = yield from _core_vectors(job, predictor, core)
-    judged, pairs, theirs = yield from _judge(job, predictor, champion, vectors)
+    before = _champion_predictor(job, champion)
+    vectors, recalled = yield from _recall(job, predictor, before, core)
+    judged, pairs, theirs = yield from _judge(job, predictor, before, vectors)
     ours = tuple(pair.iou for pair in pairs)
     bundle = replace(vectors, calibrator=fit_calibrator(pairs, below=job.settings.wrong_below, seed=job.seed))
     seconds = time.monotonic() - started
@@ -138,6 +141,7 @@ def run_round(job: TrainingJob) -> Generator[Progress, None, RoundResult]:
         seconds=seconds,
         notes=(*notes, *core.skipped, *fit.notes, *([] if champion else [sizing.reason])),
         bundle=bundle,
+        recalled=recalled,
     )
 
 
@@ -316,24 +320,32 @@ def _placed(network: ResidualUNet, device: torch.device) -> ResidualUNet:
     return placed
 
 
-def _core_vectors(job: TrainingJob, challenger: Predictor, core: Core) -> Generator[Progress, None, Bundle]:
-    """What the core looks like to the challenger: how far an image is from it is one of its figures."""
+def _recall(
+    job: TrainingJob, challenger: Predictor, before: Predictor | None, core: Core
+) -> Generator[Progress, None, tuple[Bundle, tuple[tuple[float, float], ...]]]:
+    """What the core looks like to the challenger, and plain IoUs of both on what the champion was trained on.
+
+    How far an image is from the core is one of its figures; the IoUs tell what was forgotten.
+    """
     shown = np.unique(np.linspace(0, len(core) - 1, MOST_VECTORS).astype(int))
-    vectors = []
-    for index in shown:
-        pair = read_pair(core.samples[int(index)], classes=core.classes)  # in its own size, unlike those trained on
-        embedding = challenger.predict([pair.image])[0].embedding
-        assert embedding is not None
-        vectors.append(embedding)
+    vectors: list[NDArray[np.float32]] = []
+    recalled: list[tuple[float, float]] = []
+    for index in map(int, shown):
+        pair = core.pair(index) if core.scale == 1 else read_pair(core.samples[index], classes=core.classes)
+        prediction = challenger.predict([pair.image])[0]
+        assert prediction.embedding is not None
+        vectors.append(prediction.embedding)
+        if before is not None and not pair.fresh and len(recalled) < CHECK_IMAGES:
+            ours = mean_iou(prediction.mask, pair.mask, classes=core.classes)
+            recalled.append((ours, _iou(before, pair)))
         yield Progress("judging", len(vectors), len(shown))
-    return Bundle(None, job.settings.threshold, np.stack(vectors))
+    return Bundle(None, job.settings.threshold, np.stack(vectors)), tuple(recalled)
 
 
 def _judge(
-    job: TrainingJob, challenger: Predictor, champion: ResidualUNet | None, bundle: Bundle
+    job: TrainingJob, challenger: Predictor, before: Predictor | None, bundle: Bundle
 ) -> Generator[Progress, None, tuple[tuple[Path, ...], list[HoldoutPair], tuple[float, ...] | None]]:
     """Both on every readable holdout pair: the challenger's figures and plain IoUs, the champion's plain IoUs."""
-    before = _champion_predictor(job, champion)
     judged: list[Path] = []
     ours: list[HoldoutPair] = []
     theirs: list[float] = []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from labeler import checkpoint, files, images, masks, ships
 from labeler.checkpoint import Checkpoint
 from labeler.errors import CheckpointError, ProjectError, TrainingError
 from labeler.inference import FailedImage, predict_files
-from labeler.loop import Loop, not_worse
+from labeler.loop import Loop
 from labeler.networks import NetworkConfig, ResidualUNet
 from labeler.project import Project
 from labeler.records import ImageState, LabelOrigin, PredictionRecord, Split, VersionStatus
@@ -21,6 +22,7 @@ from labeler.settings import Settings
 from labeler.ships import ShipsConfig
 from labeler.stream import parse_source, scan
 from labeler.training import RoundResult, TrainingJob
+from labeler.verdict import not_worse
 
 SMALL = ShipsConfig(size=32, margin=10, radii=(4.0, 7.0), sides=(4.0, 8.0))
 COUNT = 16
@@ -361,3 +363,17 @@ def test_adopted_model_is_not_thrown_away_for_a_few_labels(loop: Loop, tmp_path:
     loop.adopt_model(path)
     _label_unasked(loop, 6)
     assert not loop.long_round_due()
+
+
+def test_small_holdout_does_not_publish_what_has_forgotten_the_core(loop: Loop) -> None:
+    _label(loop, 4)
+    first = _publish(loop)
+    _label_unasked(loop, 2)
+    job = loop.freeze_round()
+    forgot = replace(_result(job, 0.82, 0.8), recalled=((0.6, 0.9), (0.7, 0.9), (0.65, 0.95), (0.5, 0.9)))
+    assert not loop.finish_round(job, forgot).published
+    assert loop.project.champion() is not None
+    assert loop.project.champion().version == first
+    job = loop.freeze_round()
+    kept = replace(_result(job, 0.82, 0.8), recalled=((0.9, 0.9), (0.91, 0.9), (0.94, 0.95), (0.9, 0.9)))
+    assert loop.finish_round(job, kept).published

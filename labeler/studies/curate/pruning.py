@@ -18,7 +18,6 @@ import numpy as np
 
 from labeler.files import sha256_of, write_atomically
 from labeler.inference import Predictor
-from labeler.loop import not_worse
 from labeler.metrics import Floats
 from labeler.records import Progress
 from labeler.settings import Settings
@@ -27,6 +26,7 @@ from labeler.studies.curate.experiment import Experiment
 from labeler.studies.curate.pairs import Indices, Pairs, ShipsPairs
 from labeler.studies.curate.plan import Run
 from labeler.studies.curate.subsets import train_on
+from labeler.verdict import not_worse
 
 BLOCK = 0.1  # of the core that is left
 TRAININGS = 2  # of each subset

@@ -142,9 +142,9 @@ def label(session: Session, qtbot: QtBot, count: int) -> list[int]:
     return done
 
 
-def train(session: Session, qtbot: QtBot, tmp_path: Path, count: int = 12) -> Project:
+def train(session: Session, qtbot: QtBot, tmp_path: Path, count: int = 12, **settings: object) -> Project:
     """A project with a first model and its predictions, and an image that waits on the desk."""
-    start(session, qtbot, tmp_path, count, threshold=0.55)
+    start(session, qtbot, tmp_path, count, threshold=0.55, **settings)
     label(session, qtbot, 3)
     project = session.project
     assert project is not None

@@ -14,7 +14,9 @@ from labeler.records import ImageState
 from labeler.ui.auditing import AuditDialog
 from labeler.ui.window import MainWindow
 
-pytestmark = pytest.mark.qt_log_ignore("propagateSizeHints")  # the offscreen platform has none
+pytestmark = pytest.mark.qt_log_ignore(
+    "propagateSizeHints", "does not support raise"
+)  # the offscreen platform has neither
 
 
 def test_audit(window: MainWindow, qtbot: QtBot, tmp_path: Path) -> None:

@@ -37,7 +37,9 @@ from labeler.verdict import evidence, mean, not_worse, sentence
 from labeler.waiting import COMPARED, CONSIDERED, Queue
 
 NEVER = math.inf  # a threshold that no confidence reaches
-LEAST_CORE = 0.6  # of ``first_labels``: a smaller core is not worth a long round
+# Of ``first_labels``. An early model knows what it does not know and asks for it; a long round makes it sure of itself.
+LEAST_CORE = 1.25
+GROWN = 1.25  # of the core at the last long round: then it is worth another one while nobody waits
 CORE_OF_ITS_OWN = 4  # the same where a model was adopted
 
 
@@ -252,14 +254,20 @@ class Loop:
         return max(0, wanted - self.new_labels)
 
     def long_round_due(self) -> bool:
-        """True where the core has doubled since the last long round: what was learnt in haste is learnt anew."""
+        """True where the core has doubled since the last long round, or nothing waits and it has grown by a quarter.
+
+        What was learnt in haste is learnt anew.
+        """
         settings, versions = self.project.settings, self.project.versions()
         if self.project.champion() is None or settings.long_steps == 0:
             return False
         known = max((version.core_count for version in versions if version.metrics.get("long")), default=0)
         # A round from nothing throws away what an adopted model brought: not before the core is large enough.
-        least = CORE_OF_ITS_OWN if any("adopted" in version.metrics for version in versions) else LEAST_CORE
-        return self.project.counts().core >= max(2 * known, least * settings.first_labels)
+        adopted, counts = any("adopted" in version.metrics for version in versions), self.project.counts()
+        if counts.queued + counts.pool == 0 and not adopted:
+            return counts.core >= GROWN * known
+        least = CORE_OF_ITS_OWN if adopted else LEAST_CORE
+        return counts.core >= max(2 * known, least * settings.first_labels)
 
     def round_due(self) -> bool:
         """True where enough is new, or the queue is empty and something is, or the core has doubled."""

@@ -50,7 +50,7 @@ class Settings(_Table):
     grey_share: float = _field(
         0.20, "Share of the images, the least certain, that are seen in further orientations.", "Trust", ge=0, le=1
     )
-    first_labels: int = _field(11, "Labels before the first model is trained.", "Rounds", ge=2, le=1000)
+    first_labels: int = _field(8, "Labels before the first model is trained.", "Rounds", ge=2, le=1000)
     retrain_labels: int = _field(4, "New labels that start a round, at least.", "Rounds", ge=1, le=10000)
     retrain_share: float = _field(0.10, "New labels that start a round, as a share of the core.", "Rounds", ge=0, le=1)
     retrain_automatically: bool = _field(True, "Start rounds without being asked.", "Rounds")

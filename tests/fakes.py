@@ -77,7 +77,7 @@ def status_of(**changes: Any) -> SessionStatus:
         holdout_count=4,
         new_labels=1,
         labels_until_round=3,
-        first_labels=11,
+        first_labels=8,
     )
     return SessionStatus(loop=replace(plain, **changes), **texts, **rest)
 

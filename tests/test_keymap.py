@@ -22,10 +22,10 @@ def keys(name: str, specs: tuple[object, ...]) -> tuple[str, ...]:
 
 
 def test_changed_keys_take_the_place_of_the_tables() -> None:
-    specs = in_force({"brush": ("Q",)})
+    specs = in_force({"brush": ("J",)})
 
-    assert keys("brush", specs) == ("Q",)
-    assert changes(specs) == {"brush": ("Q",)}
+    assert keys("brush", specs) == ("J",)
+    assert changes(specs) == {"brush": ("J",)}
     assert len(specs) == len(ACTIONS)
 
 
@@ -36,22 +36,22 @@ def test_two_actions_may_swap_their_keys() -> None:
     assert clashes(specs) == []
 
 
-@pytest.mark.parametrize("changed", [{"brush": ("E",)}, {"brush": ("Q",), "eraser": ("Q",)}, {"fit": ("ctrl+z",)}])
+@pytest.mark.parametrize("changed", [{"brush": ("E",)}, {"brush": ("J",), "eraser": ("J",)}, {"fit": ("ctrl+z",)}])
 def test_no_preferences_make_two_actions_share_a_key(changed: dict[str, tuple[str, ...]]) -> None:
     assert clashes(in_force(changed)) == []
 
 
 def test_unknown_actions_and_unreadable_keys_are_left_out() -> None:
-    specs = in_force({"nothing": ("Q",), "brush": ("no key at all",)})
+    specs = in_force({"nothing": ("J",), "brush": ("no key at all",)})
 
     assert keys("brush", specs) == ()
     assert {spec.name for spec in specs} == {spec.name for spec in ACTIONS}
 
 
 def test_changed_keys_survive_a_restart() -> None:
-    save_preferences(Preferences(keys={"brush": ("Q", "Shift+Q")}))
+    save_preferences(Preferences(keys={"brush": ("J", "Shift+Q")}))
 
-    assert load_preferences().keys == {"brush": ("Q", "Shift+Q")}
+    assert load_preferences().keys == {"brush": ("J", "Shift+Q")}
 
 
 def test_live_actions_get_their_keys_and_tell_them(qtbot: QtBot) -> None:
@@ -59,11 +59,11 @@ def test_live_actions_get_their_keys_and_tell_them(qtbot: QtBot) -> None:
     qtbot.addWidget(parent)
     actions = build(parent)
 
-    rekey(actions, in_force({"brush": ("Q",), "style": ("B",)}))
+    rekey(actions, in_force({"brush": ("J",), "style": ("B",)}))
 
-    assert actions["brush"].shortcuts() == [QKeySequence("Q")]
+    assert actions["brush"].shortcuts() == [QKeySequence("J")]
     assert actions["style"].shortcuts() == [QKeySequence("B")]
-    assert "(Q)" in actions["brush"].toolTip()
+    assert "(J)" in actions["brush"].toolTip()
 
 
 def test_key_that_is_taken_is_refused_with_the_name_of_its_action(qtbot: QtBot) -> None:
@@ -86,13 +86,13 @@ def test_key_of_the_canvas_is_refused(qtbot: QtBot) -> None:
 
 
 def test_key_is_changed_and_put_back(qtbot: QtBot) -> None:
-    dialog = KeyMapDialog({"brush": ("Q",)})
+    dialog = KeyMapDialog({"brush": ("J",)})
     qtbot.addWidget(dialog)
-    assert dialog.rows["brush"].edit.keySequence() == QKeySequence("Q")
+    assert dialog.rows["brush"].edit.keySequence() == QKeySequence("J")
 
     with qtbot.waitSignal(dialog.keys_changed) as changed:
         dialog.rows["redo"].edit.setKeySequence(QKeySequence("Ctrl+J"))
-    assert changed.args == [{"brush": ("Q",), "redo": ("Ctrl+J", "Ctrl+Y")}]
+    assert changed.args == [{"brush": ("J",), "redo": ("Ctrl+J", "Ctrl+Y")}]
     with qtbot.waitSignal(dialog.keys_changed) as changed:
         dialog.reset.click()
 

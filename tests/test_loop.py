@@ -332,8 +332,10 @@ def test_status_tells_the_figures_of_the_strip(loop: Loop) -> None:
 def test_core_that_has_doubled_is_learnt_anew(loop: Loop) -> None:
     loop.project.save_settings(loop.project.settings.model_copy(update={"long_steps": 50}))
     _label(loop, 4)
-    assert not loop.long_round_due()
     _publish(loop)
+    assert not loop.round_due()  # the first model asks before it is made sure of itself
+    _label_unasked(loop, 3)
+    assert loop.project.counts().core == 5
     assert loop.round_due()
     job = loop.freeze_round()
     assert job.long
@@ -341,17 +343,33 @@ def test_core_that_has_doubled_is_learnt_anew(loop: Loop) -> None:
     assert job.steps(warm=False) == 50
     loop.finish_round(job, _result(job))
     assert not loop.round_due()
-    _label_unasked(loop, 3)
+    _label_unasked(loop, 6)
     assert not loop.long_round_due()
     _label_unasked(loop, 2)
-    assert loop.project.counts().core == 6
+    assert loop.project.counts().core == 10
     assert loop.long_round_due()
+
+
+def test_long_round_is_made_where_nothing_waits_and_the_core_has_grown(loop: Loop) -> None:
+    loop.project.save_settings(loop.project.settings.model_copy(update={"long_steps": 50}))
+    _label(loop, 4)
+    _publish(loop)
+    for record in loop.project.images(state=ImageState.POOL)[1:]:
+        loop.exclude(record.image_id)
+    assert not loop.long_round_due()
+    _record(loop, loop.project.images(state=ImageState.POOL)[0].image_id, 0.99)
+    assert loop.project.counts().accepted == 1
+    assert loop.long_round_due()
+    job = loop.freeze_round()
+    loop.finish_round(job, _result(job))
+    assert not loop.long_round_due()
 
 
 def test_long_round_that_failed_is_due_again(loop: Loop) -> None:
     loop.project.save_settings(loop.project.settings.model_copy(update={"long_steps": 50}))
     _label(loop, 4)
     _publish(loop)
+    _label_unasked(loop, 3)
     loop.fail_round(loop.freeze_round(), "stopped")
     assert loop.long_round_due()
 

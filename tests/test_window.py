@@ -299,7 +299,7 @@ def test_cold_start_is_explained(page: Workspace, session: FakeSession) -> None:
 
     session.status_changed.emit(status_of(champion=None, holdout_iou=None, counts=counts))
 
-    assert page.guide.text() == "Label 11 images for the first model · 2/11"
+    assert page.guide.text() == "Label 8 images for the first model · 2/8"
     assert page.guide.isVisible()
 
 

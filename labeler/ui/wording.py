@@ -26,7 +26,7 @@ class Figures:
     champion: int | None = None
     holdout_iou: float | None = None
     holdout_count: int = 0
-    first_labels: int = 11
+    first_labels: int = 8
     labels_until_round: int = 0
     wrong_at_most: int | None = None
     audits_waiting: int = 0

@@ -44,12 +44,12 @@ def test_first_minute(window: MainWindow, qtbot: QtBot, tmp_path: Path) -> None:
     until(qtbot, lambda: session.editor is not None and len(session.columns) == 6)
     page = window.workspace
     assert page is not None
-    assert page.guide.text() == "Label 11 images for the first model · 0/11"
+    assert page.guide.text() == "Label 8 images for the first model · 0/8"
     until(qtbot, lambda: window.strip.texts().get("unreadable") == "1 unreadable")
     stroke(page.canvas)
     with qtbot.waitSignal(session.committed):
         press(page.canvas, "Ctrl+Return")
-    until(qtbot, lambda: page.guide.text() == "Label 11 images for the first model · 1/11")
+    until(qtbot, lambda: page.guide.text() == "Label 8 images for the first model · 1/8")
 
     assert sorted(folder.iterdir()) == before, "nothing is ever written into the folder of the images"
     window.actions_by_name["close_project"].trigger()

@@ -109,10 +109,20 @@ def find_pairs(images: Sequence[Path], folder: Path) -> dict[Path, Path]:
     Of several the one whose parent folders agree best; where that leaves a doubt, none. An image whose whole name
     is a mask's stem (``a.jpg`` and ``a.jpg.png``) goes first, so that ``a.png`` and ``a.jpg`` can both have one.
     """
+    return pair_with(images, by_stem(folder))
+
+
+def by_stem(folder: Path) -> dict[str, list[Path]]:
+    """Stem -> mask files with it in ``folder`` (searched recursively, which may take seconds)."""
     masks: dict[str, list[Path]] = defaultdict(list)
     for path in sorted(folder.rglob("*")):
         if path.suffix.lower() in REFERENCE_SUFFIXES and path.is_file():
             masks[path.stem].append(path)
+    return dict(masks)
+
+
+def pair_with(images: Sequence[Path], masks: dict[str, list[Path]]) -> dict[Path, Path]:
+    """``find_pairs`` in what ``by_stem`` has listed."""
     found = {image: mask for image in images if (mask := _best(image, masks)) is not None}
     claims: dict[Path, list[Path]] = defaultdict(list)
     for image, mask in found.items():

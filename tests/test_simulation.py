@@ -103,3 +103,29 @@ def test_image_without_a_reference_is_excluded_by_name(tmp_path: Path) -> None:
 def test_oracle_refuses_masks_that_do_not_fit(tmp_path: Path) -> None:
     with pytest.raises(MaskError, match="is no folder"):
         ReferenceOracle(tmp_path / "none")
+
+
+def test_oracle_lists_its_folder_once_and_again_for_a_mask_that_came_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for _ in write_pairs(tmp_path / "set", 5, seed=1, choice=lambda _: SMALL):
+        pass
+    late, early = tmp_path / "set" / "masks" / "00004.png", tmp_path / "00004.png"
+    late.rename(early)
+    listings, by_stem = [], masks.by_stem
+    monkeypatch.setattr(masks, "by_stem", lambda folder: listings.append(folder) or by_stem(folder))
+    with Project.create(tmp_path / "project", settings=QUICK) as project:
+        for _ in take_up(project, [str(tmp_path / "set" / "images")]):
+            pass
+        oracle = ReferenceOracle(tmp_path / "set" / "masks")
+        *found, last = sorted(project.images(), key=lambda record: record.path.name)
+        for record in found:
+            assert np.array_equal(oracle.mask(record) > 0, masks.load(oracle.folder / record.path.name) > 0)
+        assert len(listings) == 1
+        with pytest.raises(MaskError, match="no reference mask"):
+            oracle.mask(last)
+        early.rename(late)
+        assert oracle.mask(last).any()
+        late.unlink()
+        with pytest.raises(MaskError, match="no reference mask"):
+            oracle.mask(last)

@@ -41,6 +41,21 @@ def brief(image_id: int, **changes: object) -> Brief:
     return brief_of(image_record(image_id))._replace(**changes)
 
 
+def test_a_round_redraws_only_masks_that_are_no_persons() -> None:
+    columns = Columns(
+        [
+            brief(1, state="queued", version=3, kept=0.4),
+            brief(2, state="accepted", version=3, kept=0.4),
+            brief(3, state="labelled", version=3, kept=0.4),  # of the core: predicted again to be compared
+            brief(4, state="accepted", version=3, kept=0.99),
+            brief(5, state="accepted", version=2, kept=0.4),
+            brief(6, state="queued", version=3, kept=None),  # the first prediction of its image
+        ]
+    )
+
+    assert columns.redrawn(3).tolist() == [1, 2]
+
+
 @pytest.mark.parametrize(
     ("wanted", "passing"),
     [

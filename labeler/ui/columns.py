@@ -155,10 +155,13 @@ class Columns:
         return self._queues[cold]
 
     def redrawn(self, version: int) -> Ids:
-        """Images whose mask this version has changed: IoU with the one before is below KEPT."""
+        """Images whose mask this version has changed: IoU with the one before is below KEPT.
+
+        A labelled image has its mask from a person, whatever is predicted for it to be compared with.
+        """
         with np.errstate(invalid="ignore"):
-            changed = (self._figures["version"] == version) & (self._figures["kept"] < KEPT)
-        return self.ids[np.flatnonzero(changed[: self._size])]
+            changed = (self.column("version") == version) & (self.column("kept") < KEPT)
+        return self.ids[np.flatnonzero(changed & self.are(ImageState.QUEUED, ImageState.ACCEPTED))]
 
     def select(self, wanted: Filter, order: Order = Order.STREAM) -> Ids:
         """Ids of the images that pass, sorted."""

@@ -67,8 +67,22 @@ class Predictor:
 
     def heat(self, image: Image) -> NDArray[np.uint8]:
         """Where the orientations of an image disagree (H, W), 0..255; costs as many forward passes as there are."""
-        planes = [*self._answers([image], planes_of), *self.views([image])[0]]
-        return disagreement([probability for _, probability in planes])
+        steps = self.heat_steps(image)
+        while True:
+            try:
+                next(steps)
+            except StopIteration as end:
+                heat: NDArray[np.uint8] = end.value
+                return heat
+
+    def heat_steps(self, image: Image) -> Generator[None, None, NDArray[np.uint8]]:
+        """As ``heat``, an orientation a step: on a large image each takes seconds."""
+        seen = []
+        for view in VIEWS if self.device.type == "cuda" else VIEWS[:FEW]:
+            (planes,) = self._answers([warped(image, view)], planes_of)
+            seen.append(_unwarped_planes(planes, view)[1])
+            yield
+        return disagreement(seen)
 
     def _answers(self, batch: Sequence[Image], answers_of: Callable[[Tensor, Tensor], list[T]]) -> list[T]:
         answers: dict[int, T] = {}

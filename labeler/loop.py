@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
 
@@ -100,10 +100,15 @@ class Loop:
         core = [] if len(front) >= limit else self._core_to_predict(champion.version)
         rest = sorted((record for record in (*waiting, *core) if record.image_id != first), key=_prediction_rank)
         items = tuple(map(_job_image, chain(front, rest)))
-        if not items:
+        return replace(bare, items=items[:limit]) if items and (bare := self.bare_job()) is not None else None
+
+    def bare_job(self) -> PredictionJob | None:
+        """A job of the champion without images, for what else it is asked; None with no model."""
+        champion = self.project.champion()
+        if champion is None:
             return None
         return PredictionJob(
-            items=items[:limit],
+            items=(),
             folder=self.project.predictions_folder,
             model_path=champion.path,
             model_sha256=champion.sha256,

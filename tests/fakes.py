@@ -115,6 +115,7 @@ class FakeSession(QObject):
     image_loaded = Signal(int, object, object)
     mask_changed = Signal(object)
     prediction_changed = Signal(int)
+    doubt_changed = Signal(int)
     status_changed = Signal(object)
     round_started = Signal()
     round_progressed = Signal(object)
@@ -145,6 +146,7 @@ class FakeSession(QObject):
             "rollback",
             "take",
             "mask_of",
+            "want_doubt",
             "request_tile",
         }
     )
@@ -159,6 +161,7 @@ class FakeSession(QObject):
         self.is_writable = True
         self.editor: MaskEditor | None = None
         self._folder = folder
+        self.views_disagree: Any = None
         self._shown_prediction: Any = None
 
     def __getattr__(self, name: str) -> Any:
@@ -193,6 +196,9 @@ class FakeSession(QObject):
 
     def probability(self) -> Any:
         return None if self._shown_prediction is None else self._shown_prediction * np.uint8(200) + np.uint8(20)
+
+    def doubt(self) -> Any:
+        return self.views_disagree
 
     def pyramid(self) -> Any:
         return None

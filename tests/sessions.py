@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image as PillowImage
 from PySide6.QtCore import QPoint, Qt
 from PySide6.QtGui import QKeySequence
@@ -18,7 +19,7 @@ from pytestqt.qtbot import QtBot
 from labeler.files import sha256_of
 from labeler.inference import PredictionJob, store
 from labeler.project import Project
-from labeler.records import Prediction, PredictionRecord, Progress
+from labeler.records import Image, Prediction, PredictionRecord, Progress
 from labeler.settings import Preferences, Settings
 from labeler.training import RoundResult, TrainingJob
 from labeler.ui.engine import Engine
@@ -60,6 +61,9 @@ class FakeEngine(Engine):
         self.gate = threading.Event()  # a round waits for it before its last step
         self.gate.set()
         self.closed: list[str] = []
+        self.heats: list[int] = []  # versions asked for a map of doubt
+        self.views = threading.Event()  # a map waits for it
+        self.views.set()
 
     def warm_up(self) -> Iterator[None]:  # type: ignore[override]
         yield None
@@ -72,6 +76,14 @@ class FakeEngine(Engine):
             confidence = (item.image_id + self.shift) % 10 / 10
             answer = Prediction(mask, (mask * 200).astype(np.uint8), confidence, confidence, 1.0, float(mask.mean()))
             yield [store(job.folder, item.image_id, job.version, answer)]
+
+    def heat(self, job: PredictionJob, image: Image, *, threads: int) -> Generator[None, None, NDArray[np.uint8]]:
+        self.heats.append(job.version)
+        if job.version in self.predict_errors:
+            raise self.predict_errors[job.version]
+        while not self.views.wait(0.002):
+            yield None
+        return np.full(image.shape[:2], job.version, np.uint8)
 
     def train(self, job: TrainingJob, *, threads: int) -> Generator[Progress | None, None, RoundResult]:
         self.rounds.append(job)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 from pytestqt.qtbot import QtBot
-from sessions import SIDE, FakeEngine, label, make_images, paint, start, until
+from sessions import SIDE, FakeEngine, label, make_images, paint, start, train, until
 
 from labeler.project import Project
 from labeler.records import Counts, ImageState, LabelOrigin
@@ -498,3 +498,57 @@ def test_the_sample_opens_at_the_payoff(qtbot: QtBot) -> None:
     assert session.editor.mask.any()
     assert session.prediction() is not None
     assert session.shut_down()
+
+
+def test_map_of_doubt_is_made_when_it_is_wanted_and_dropped_with_its_image(
+    session: Session, engine: FakeEngine, qtbot: QtBot, tmp_path: Path
+) -> None:
+    train(session, qtbot, tmp_path)
+    assert not engine.heats
+    engine.views.clear()
+    session.want_doubt(True)
+    until(qtbot, lambda: engine.heats == [1])
+    assert session.doubt() is None
+    with qtbot.waitSignal(session.doubt_changed):
+        engine.views.set()
+    heat, editor = session.doubt(), session.editor
+    assert heat is not None
+    assert editor is not None
+    assert heat.shape == editor.mask.shape
+
+    session.show_next()
+    assert session.doubt() is None
+    until(qtbot, lambda: session.doubt() is not None)
+
+    session.want_doubt(False)
+    session.show_next()
+    until(qtbot, lambda: session.editor not in (None, editor) and not session.doubt())
+    assert engine.heats == [1, 1]
+
+
+def test_map_of_doubt_follows_the_model_in_use(
+    session: Session, engine: FakeEngine, qtbot: QtBot, tmp_path: Path
+) -> None:
+    train(session, qtbot, tmp_path)
+    session.want_doubt(True)
+    until(qtbot, lambda: session.doubt() is not None)
+    shown = session.current
+    engine.views.clear()
+    session.start_round()
+    until(qtbot, lambda: champion(session) == 2 and engine.heats == [1, 2])
+    assert session.current == shown
+    assert session.doubt() is None
+    engine.views.set()
+    until(qtbot, lambda: (heat := session.doubt()) is not None and int(heat.max()) == 2)
+
+
+def test_map_of_doubt_that_fails_is_told_and_stops_nothing(
+    session: Session, engine: FakeEngine, qtbot: QtBot, tmp_path: Path
+) -> None:
+    train(session, qtbot, tmp_path)
+    engine.predict_errors[1] = OSError("the disk is gone")
+    with qtbot.waitSignal(session.failed) as told:
+        session.want_doubt(True)
+    assert told.args[0] == "The map of doubt could not be made"
+    assert session.doubt() is None
+    assert session.editor is not None

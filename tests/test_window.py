@@ -523,3 +523,19 @@ def test_queue_is_sorted_by_what_the_person_chooses_and_shows_what_is_in_use(
     box.activated.emit(box.currentIndex())
     name, settings = session.asked[-1]
     assert (name, settings.acquisition) == ("save_settings", "entropy")
+
+
+def test_key_of_the_map_of_doubt_asks_where_views_disagree_and_shows_it(page: Workspace, session: FakeSession) -> None:
+    session.load(1)
+    page.switch_doubt()
+    assert session.asked[-1] == ("want_doubt", True)
+    torn = page.canvas.grab().toImage()
+    record = session.record(1)
+    session.views_disagree = np.full((record.height, record.width), 200, np.uint8)
+    session.doubt_changed.emit(1)
+    assert page.canvas.grab().toImage() != torn
+    session.views_disagree = None
+    session.doubt_changed.emit(1)
+    assert page.canvas.grab().toImage() == torn
+    page.switch_doubt()
+    assert session.asked[-1] == ("want_doubt", False)

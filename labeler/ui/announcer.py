@@ -32,6 +32,7 @@ class Announcer(QObject):
     image_loaded = Signal(int, object, object)  # image_id, image array, MaskEditor
     mask_changed = Signal(object)  # Rect: dirty part of the editor's mask
     prediction_changed = Signal(int)  # the image shown has another prediction
+    doubt_changed = Signal(int)  # the map of doubt of the image shown has come, or is no longer true
     status_changed = Signal(object)  # SessionStatus
     round_started = Signal()
     round_progressed = Signal(object)  # Progress
@@ -80,6 +81,10 @@ class Announcer(QObject):
     @Slot(object)
     def _blame_model(self, error: Exception) -> None:
         self._blame(self.tr("The model cannot be used"), error)
+
+    @Slot(object)
+    def _blame_doubt(self, error: Exception) -> None:
+        self._blame(self.tr("The map of doubt could not be made"), error)
 
     @Slot(bool)
     def _tell_waiting(self, waiting: bool) -> None:

@@ -14,10 +14,11 @@ from labeler.editing import MaskEditor
 from labeler.errors import CatalogueDamaged, LabelerError, ProjectLocked, StorageError
 from labeler.images import Pyramid
 from labeler.project import Project
-from labeler.records import ImageRecord, ImageState, Mask, Progress
+from labeler.records import Image, ImageRecord, ImageState, Mask, Progress
 from labeler.ui.announcer import Announcer, Remedy, log
 from labeler.ui.columns import Columns, Ids
 from labeler.ui.desk import Desk
+from labeler.ui.doubting import Doubting
 from labeler.ui.engine import Engine
 from labeler.ui.exporting import Exporting
 from labeler.ui.intake import Intake
@@ -56,6 +57,7 @@ class Bench(Announcer):
         self._tiles = Tiles(self)
         self._desk = Desk(self._pictures, self)
         self._predicting = Predicting(self._lane, engine, self)
+        self._doubting = Doubting(self._lane, engine, self)
         self._rounds = Rounds(self._lane, engine, self)
         self._rows = Rows(self)
         self._threshold = ThresholdHistory()
@@ -75,6 +77,7 @@ class Bench(Announcer):
             (desk.prediction_changed, self.prediction_changed),
             (desk.drafted, self.drafted),
             (desk.message, self.message),
+            (self._doubting.changed, self.doubt_changed),
             (rounds.started, self.round_started),
             (rounds.progressed, self.round_progressed),
             (rounds.ended, self.round_ended),
@@ -94,6 +97,9 @@ class Bench(Announcer):
         self._desk.edited.connect(self._note_edit)
         self._desk.current_changed.connect(self._predict_shown)
         self._desk.image_loaded.connect(self._prepare_next)
+        self._desk.image_loaded.connect(self._doubt_shown)
+        self._desk.current_changed.connect(self._doubting.look_away)
+        self._doubting.failed.connect(self._blame_doubt)
         self._rounds.started.connect(self._tell_status)
         self._rounds.ended.connect(self._tell_status)
         self._rounds.published.connect(self._adopt_champion)
@@ -142,6 +148,7 @@ class Bench(Announcer):
         self._tick.start()
         self._rounds.open(self._loop)
         self._predicting.open(self._loop)
+        self._doubting.open(self._loop)
         self._intake.open(project)
 
     def _offer_way_out(self, error: LabelerError, folder: Path | None) -> None:
@@ -174,6 +181,7 @@ class Bench(Announcer):
         self._desk.close()
         self._rounds.close()
         self._predicting.close()
+        self._doubting.close()
         if not self._lane.drain():
             log.error("the compute lane did not let go of %s", self._project.folder)
         self._pictures.close()
@@ -232,6 +240,10 @@ class Bench(Announcer):
         if image_id >= 0:
             self._predicting.predict_front(image_id)
 
+    @Slot(int, object, object)
+    def _doubt_shown(self, image_id: int, image: Image, _editor: MaskEditor) -> None:
+        self._doubting.look_at(image_id, image)
+
     @Slot()
     def _note_edit(self) -> None:
         self._threshold.note_stroke()
@@ -249,6 +261,7 @@ class Bench(Announcer):
         self._rows.note_all()
         self._predicting.start_over()
         self._predict_shown(self.current)
+        self._doubting.start_over()
         self._tell_status()
 
     @Slot(int)
@@ -346,6 +359,10 @@ class Bench(Announcer):
     def probability(self) -> NDArray[np.uint8] | None:
         """Foreground, 0..255, as predicted for the image shown."""
         return self._desk.probability()
+
+    def doubt(self) -> NDArray[np.uint8] | None:
+        """Where views of the image shown disagree (H, W), 0..255; None until that was asked for and has come."""
+        return self._doubting.heat
 
     def pyramid(self) -> Pyramid | None:
         """The image shown as it is looked at."""

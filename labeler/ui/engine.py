@@ -12,7 +12,10 @@ from collections.abc import Generator
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from labeler.records import PredictionRecord, Progress
+import numpy as np
+from numpy.typing import NDArray
+
+from labeler.records import Image, PredictionRecord, Progress
 
 if TYPE_CHECKING:
     from labeler.inference import FailedImage, Look, LooksJob, PredictionJob, Predictor
@@ -47,6 +50,13 @@ class Engine:
 
         device.set_threads(threads, spare=SPARE_CORES)
         return (yield from inference.predict_files(job, self._predictor_of(job)))
+
+    def heat(self, job: PredictionJob, image: Image, *, threads: int) -> Generator[None, None, NDArray[np.uint8]]:
+        """Where views of an image disagree for the model of a job, (H, W), 0..255; a view a step."""
+        from labeler import device
+
+        device.set_threads(threads, spare=SPARE_CORES)
+        return (yield from self._predictor_of(job).heat_steps(image))
 
     def look(self, job: LooksJob) -> Generator[list[Look | FailedImage], None, None]:
         """Look at the images of a job without a model, a small batch a step."""

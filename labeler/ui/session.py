@@ -149,6 +149,10 @@ class Session(Bench):
             self._desk.save_now()
         self._tell_status()
 
+    def want_doubt(self, wanted: bool) -> None:
+        """Find out where views of the image shown disagree, and of those after it; ``doubt_changed`` follows."""
+        self._doubting.want(wanted)
+
     # Review
 
     def versions(self) -> list[MaskVersion]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,7 +21,7 @@ from labeler.ui.gallery import GalleryPanel
 from labeler.ui.gate import GatePanel
 from labeler.ui.hints import Hints
 from labeler.ui.inspector import Inspector
-from labeler.ui.layers import Overlay, Tone
+from labeler.ui.layers import Overlay, Tone, doubt
 from labeler.ui.notices import Banner, Toast
 from labeler.ui.panels import DecisionBar, OptionsBar, ToolColumn
 from labeler.ui.plots import ProgressPanel, TrainingPanel
@@ -164,6 +165,7 @@ class Workspace(QWidget):
         session.current_changed.connect(self._change_image)
         session.mask_changed.connect(self.canvas.refresh)
         session.prediction_changed.connect(self._take_prediction)
+        session.doubt_changed.connect(self._show_doubt)
         session.images_changed.connect(self._note_changes)
         session.message.connect(self.toast.say)
         session.failed.connect(self.report)
@@ -261,7 +263,13 @@ class Workspace(QWidget):
 
     def _take_prediction(self, _image_id: int) -> None:
         self.canvas.show_predicted(self._session.prediction(), self._session.probability())
+        self._show_doubt()
         self._show_history()
+
+    def _show_doubt(self) -> None:
+        """Where views disagree; until that is known, where the model is torn."""
+        heat, probability = self._session.doubt(), self._session.probability()
+        self.canvas.show_heat(heat if heat is not None or probability is None else partial(doubt, probability))
 
     def _note_changes(self, changed: set[int] | None) -> None:
         current = self._session.current
@@ -378,6 +386,7 @@ class Workspace(QWidget):
         """Lay the map of doubt over the image, or take it away."""
         self.canvas.heat_shown = not self.canvas.heat_shown
         self._actions["doubt"].setChecked(self.canvas.heat_shown)
+        self._session.want_doubt(self.canvas.heat_shown)
 
     def set_overlay(self, style: Overlay) -> None:
         """fill, contour or off."""

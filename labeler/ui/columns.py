@@ -160,8 +160,8 @@ class Columns:
         A labelled image has its mask from a person, whatever is predicted for it to be compared with.
         """
         with np.errstate(invalid="ignore"):
-            changed = (self.column("version") == version) & (self.column("kept") < KEPT)
-        return self.ids[np.flatnonzero(changed & self.are(ImageState.QUEUED, ImageState.ACCEPTED))]
+            changed = (self._figures["version"] == version) & (self._figures["kept"] < KEPT)
+        return self.ids[np.flatnonzero(changed[: self._size] & self.are(ImageState.QUEUED, ImageState.ACCEPTED))]
 
     def select(self, wanted: Filter, order: Order = Order.STREAM) -> Ids:
         """Ids of the images that pass, sorted."""

@@ -539,3 +539,26 @@ def test_key_of_the_map_of_doubt_asks_where_views_disagree_and_shows_it(page: Wo
     assert page.canvas.grab().toImage() == torn
     page.switch_doubt()
     assert session.asked[-1] == ("want_doubt", False)
+
+
+def test_empty_queue_leads_to_the_audits_that_wait(qtbot: QtBot, window: MainWindow) -> None:
+    session = window.session
+    session.all = {1: image_record(1, ImageState.ACCEPTED)}
+    counts = Counts(streamed=90, accepted=90)
+    session.become_open(counts=counts, audits_waiting=10)
+    page = window.workspace
+    assert page is not None
+    queue, audit = page.gallery.queue, page.gallery.audit
+    qtbot.waitUntil(lambda: queue.empty.isVisible() and audit.isVisible())
+    assert queue.empty.text() == "Nothing below the threshold: raise it · audit 10 accepted masks · export"
+    audit.click()
+    assert session.asked[-1] == ("next_audit",)
+
+    assert page.gallery.export.isVisible()
+
+    session.status_changed.emit(status_of(counts=counts, audits_waiting=0))
+    assert "No audit waits" in queue.empty.text()
+    assert not audit.isVisible()
+    session.status_changed.emit(status_of(counts=Counts(streamed=90, pool=80, accepted=10), audits_waiting=10))
+    assert not audit.isVisible()
+    assert not page.gallery.export.isVisible()

@@ -8,20 +8,23 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PySide6.QtCore import QTimer
-from PySide6.QtWidgets import QTabWidget, QVBoxLayout, QWidget
+from PySide6.QtCore import QTimer, Signal, SignalInstance
+from PySide6.QtWidgets import QPushButton, QTabWidget, QVBoxLayout, QWidget
 
 from labeler.ui.controls import plain_tabs
 from labeler.ui.filters import FilterBar
 from labeler.ui.ordering import OrderBox
 from labeler.ui.rowlist import RecordList, RecordModel, Records, Thumbnails
-from labeler.ui.theme import S
+from labeler.ui.theme import S, dress
 
 _SETTLE_MS = 150  # changes that arrive together are arranged together
 
 
 class GalleryPanel(QTabWidget):
     """Queue and all images; asks the session for columns, records and thumbnails, and tells it what was chosen."""
+
+    audit_requested = Signal()
+    export_requested = Signal()
 
     def __init__(self, session: Any, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -61,7 +64,18 @@ class GalleryPanel(QTabWidget):
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addLayout(head)
         layout.addWidget(self.queue, 1)
+        self.audit = self._way(self.tr("Audit"), "check", self.audit_requested)
+        self.export = self._way(self.tr("Export…"), "export", self.export_requested)
+        self.queue.offer(self.audit, self.export)
         return page
+
+    def _way(self, text: str, icon: str, wish: SignalInstance) -> QPushButton:
+        made = QPushButton(f" {text}")
+        made.setAccessibleName(text)
+        dress(made, icon)
+        made.clicked.connect(lambda: wish.emit())
+        made.hide()
+        return made
 
     def _request_order(self, name: str) -> None:
         project = self._session.project
@@ -76,10 +90,12 @@ class GalleryPanel(QTabWidget):
         layout.addWidget(self.gallery, 1)
         return page
 
-    def explain_empty(self, queue: str, gallery: str) -> None:
-        """The sentences for an empty queue and an empty gallery."""
+    def explain_empty(self, queue: str, gallery: str, *, audits: bool = False, export: bool = False) -> None:
+        """The sentences for an empty queue and an empty gallery, and which ways an empty queue offers."""
         self.queue.empty.setText(queue)
         self.gallery.empty.setText(gallery)
+        self.audit.setVisible(audits)
+        self.export.setVisible(export)
 
     def offer(self, *, versions: Sequence[int], classes: Sequence[str]) -> None:
         """What the gallery can be filtered by."""

@@ -27,6 +27,7 @@ from PySide6.QtWidgets import (
     QStyledItemDelegate,
     QStyleOptionViewItem,
     QTableView,
+    QVBoxLayout,
     QWidget,
 )
 
@@ -274,10 +275,22 @@ class RecordList(QWidget):
         self.empty.setAlignment(Qt.AlignmentFlag.AlignCenter)
         self.empty.setMargin(M)
         self._stack = QStackedLayout(self)
-        self._stack.addWidget(self.empty)
+        page = QWidget()
+        self._ways = QVBoxLayout(page)
+        self._ways.setContentsMargins(S, S, S, S)
+        self._ways.setSpacing(S)
+        self._ways.addStretch(1)
+        self._ways.addWidget(self.empty)
+        self._ways.addStretch(1)
+        self._stack.addWidget(page)
         self._stack.addWidget(self.view)
         self._current = -1
         self._selecting = False
+
+    def offer(self, *ways: QWidget) -> None:
+        """Put what can be done below the sentence; who offers it shows and hides it."""
+        for way in ways:
+            self._ways.insertWidget(self._ways.count() - 1, way, 0, Qt.AlignmentFlag.AlignHCenter)
 
     def select(self, image_id: int) -> None:
         """Mark the image that is shown, without asking for it again."""
@@ -292,7 +305,7 @@ class RecordList(QWidget):
         self._selecting = False
 
     def _settle(self) -> None:
-        self._stack.setCurrentWidget(self.view if self.model.rowCount() else self.empty)
+        self._stack.setCurrentIndex(1 if self.model.rowCount() else 0)
         self.select(self._current)
 
     def _choose(self, index: QModelIndex) -> None:

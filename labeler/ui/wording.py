@@ -159,7 +159,18 @@ def next_step(figures: Figures) -> str:
         )
     if counts.pool:
         return tr("{:,} images are being predicted; those that need you appear here.").format(counts.pool)
+    waiting = figures.audits_waiting
+    if waiting:
+        audits = tr("audit 1 accepted mask") if waiting == 1 else tr("audit {:,} accepted masks").format(waiting)
+        return tr("Nothing below the threshold: raise it · {} · export").format(audits)
+    if counts.accepted:
+        return tr("Nothing below the threshold: raise it, or export. No audit waits.")
     return tr("Nothing below the threshold: raise it, or export.")
+
+
+def is_through(figures: Figures) -> bool:
+    """Whether a model has predicted everything there is: an empty queue means that the work is done."""
+    return not figures.is_cold and figures.counts.streamed > 0 and figures.counts.pool == 0
 
 
 def cold_start(figures: Figures) -> str:

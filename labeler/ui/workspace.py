@@ -29,7 +29,7 @@ from labeler.ui.stage import Stage
 from labeler.ui.theme import M, S, follow, theme
 from labeler.ui.tools import Tool
 from labeler.ui.trust import TrustPanel
-from labeler.ui.wording import Figures, certified_text, cold_start, next_step, outcome_text, tr
+from labeler.ui.wording import Figures, certified_text, cold_start, is_through, next_step, outcome_text, tr
 
 if TYPE_CHECKING:
     from labeler.editing import MaskEditor
@@ -190,6 +190,8 @@ class Workspace(QWidget):
         self.inspector.history.taken.connect(session.take)
         self.inspector.history.compared.connect(self.stage.compare_with)
         self.tools.held.connect(lambda _name, held: setattr(self.canvas, "comparing", held))
+        self.gallery.audit_requested.connect(self._actions["audit"].trigger)
+        self.gallery.export_requested.connect(self._actions["export"].trigger)
         self.gate.threshold_requested.connect(session.set_threshold)
         self.gate.undo_requested.connect(session.undo_threshold)
         self.training.start_requested.connect(session.start_round)
@@ -310,7 +312,12 @@ class Workspace(QWidget):
         """Everything that follows from the status."""
         self._threshold, self._calibrated = figures.threshold, figures.is_calibrated
         self.gate.show_threshold(figures.threshold, can_undo=can_undo_threshold)
-        self.gallery.explain_empty(next_step(figures), self.tr("No image passes this filter."))
+        self.gallery.explain_empty(
+            next_step(figures),
+            self.tr("No image passes this filter."),
+            audits=is_through(figures) and figures.audits_waiting > 0 and self._session.is_writable,
+            export=is_through(figures),
+        )
         self.canvas.set_empty_text(next_step(figures))
         viewed = self.tr("For viewing only: nothing can be changed here, and nothing new is shown.")
         self.guide.setText(cold_start(figures) if self._session.is_writable else viewed)

@@ -16,10 +16,10 @@ from labeler import checkpoint, files, images, masks, schema, ships
 from labeler.accepts import Answer, coin_of
 from labeler.bundle import Bundle
 from labeler.calibration import Figures, Pair, fit_calibrator
-from labeler.catalogue import is_probe
 from labeler.certificate import wrong_at_most
 from labeler.checkpoint import Checkpoint
 from labeler.dataset import Batches, Core
+from labeler.intake import is_probe
 from labeler.loop import Loop
 from labeler.networks import NetworkConfig, ResidualUNet
 from labeler.project import Project

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import tempfile
 from collections.abc import Iterable, Sequence, Set
 from pathlib import Path
 from types import TracebackType
@@ -13,16 +12,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from labeler import layout, projectfile, schema
+from labeler import hold, layout, projectfile, schema
 from labeler.accepts import Accepts
 from labeler.catalogue import Catalogue
 from labeler.database import Database, Event, now
-from labeler.errors import ImageError, MaskError, ProjectError, SettingsError, StorageError
+from labeler.errors import ImageError, MaskError, ProjectError, SettingsError
 from labeler.files import remove_staged
+from labeler.hold import Hold
 from labeler.journal import Journal
 from labeler.ledger import Ledger, RoundRecord
 from labeler.locations import Locations
-from labeler.lock import FolderLock
 from labeler.pixels import Pixels
 from labeler.projectfile import ProjectFile
 from labeler.records import (
@@ -45,30 +44,20 @@ from labeler.volume import network_share
 
 __all__ = ["Event", "Project", "RoundRecord"]
 
-Scratch = tempfile.TemporaryDirectory[str]
-
 
 class Project:
     """One open project, locked for this process. For one thread; every statement is short."""
 
-    def __init__(
-        self,
-        folder: Path,
-        lock: FolderLock | None,
-        database: Database,
-        content: ProjectFile,
-        scratch: Scratch | None = None,
-    ) -> None:
+    def __init__(self, held: Hold, content: ProjectFile) -> None:
         """Use ``create``, ``open`` or ``view``."""
-        self.folder = folder
+        self.folder = folder = held.folder
         self.settings = content.settings
         self.sources = content.sources
         self.masks_folder, self.predictions_folder, self.models_folder, self.journal_folder, self.frames_folder = (
             folder / name for name in layout.FOLDERS
         )
-        self._lock = lock
-        self._scratch = scratch
-        self._database = database
+        self._hold = held
+        self._database = database = held.database
         self.catalogue = self._catalogue = Catalogue(database, home=folder)
         self._ledger = Ledger(database, masks=self.masks_folder, models=self.models_folder)
         self._pixels = Pixels(self._catalogue, self._ledger, home=folder, predictions=self.predictions_folder)
@@ -78,22 +67,15 @@ class Project:
     @classmethod
     def create(cls, folder: Path, *, settings: Settings | None = None, sources: Sequence[str] = ()) -> Project:
         """A new project in a new or empty folder; ProjectError where something lies there already."""
-        folder = folder.absolute()
         settings = settings or Settings()
-        layout.refuse_occupied(folder)
-        layout.make_folders(folder)
-        with layout.locked(folder) as lock:
-            layout.refuse_occupied(folder)  # again: another process may have been faster
-            for leftover in folder.glob(f"{layout.CATALOGUE}*"):
-                leftover.unlink()
-            database = Database(schema.create(folder / layout.CATALOGUE), folder / layout.CATALOGUE)
+        with hold.made(folder.absolute()) as held:
             content = ProjectFile(settings, tuple(sources))
-            project = cls(folder, lock, database, content)
-            database.set_fact("threshold", repr(settings.threshold))
-            database.set_fact("folder", os.fsencode(folder).hex())
+            project = cls(held, content)
+            held.database.set_fact("threshold", repr(settings.threshold))
+            held.database.set_fact("folder", os.fsencode(held.folder).hex())
             project.accepts.keep_up(rate=settings.audit_share, below=settings.wrong_below)
             # Last: a folder with this file is a whole project.
-            projectfile.save(folder, content)
+            held.keep(content)
         return project
 
     @classmethod
@@ -102,18 +84,10 @@ class Project:
 
         ProjectLocked names who has it open. ProjectError where it is missing, damaged or newer: nothing is changed.
         """
-        folder = folder.absolute()
-        content = projectfile.load(folder)
-        with layout.locked(folder) as lock:
-            layout.make_folders(folder)
-            path = folder / layout.CATALOGUE
-            database = Database(schema.open_checked(path), path)
-            try:
-                project = cls(folder, lock, database, content)
-                project._finish_what_was_left()
-            except BaseException:
-                database.close()
-                raise
+        content = projectfile.load(folder.absolute())
+        with hold.taken(folder.absolute()) as held:
+            project = cls(held, content)
+            project._finish_what_was_left()
         return project
 
     @classmethod
@@ -122,17 +96,8 @@ class Project:
 
         The catalogue is a copy of this moment; whatever would write raises StorageError.
         """
-        folder = folder.absolute()
-        content = projectfile.load(folder)
-        scratch = tempfile.TemporaryDirectory(prefix="labeler-")
-        try:
-            path = Path(scratch.name) / layout.CATALOGUE
-            schema.copy(folder / layout.CATALOGUE, path)
-            database = Database(schema.open_checked(path), path, writable=False)
-        except BaseException:
-            scratch.cleanup()
-            raise
-        return cls(folder, None, database, content, scratch)
+        content = projectfile.load(folder.absolute())
+        return cls(hold.viewed(folder.absolute()), content)
 
     @property
     def warning(self) -> str:
@@ -148,15 +113,11 @@ class Project:
     @property
     def is_writable(self) -> bool:
         """Whether this is more than a ``view``."""
-        return self._lock is not None
+        return self._hold.lock is not None
 
     def close(self) -> None:
         """Close the catalogue and let the lock go; a second time does nothing."""
-        self._database.close()
-        if self._lock is not None:
-            self._lock.release()
-        if self._scratch is not None:
-            self._scratch.cleanup()
+        self._hold.release()
 
     def __enter__(self) -> Project:
         return self
@@ -222,13 +183,8 @@ class Project:
             self._keep(self.settings, (*self.sources, source))
 
     def _keep(self, settings: Settings, sources: tuple[str, ...]) -> None:
-        self._refuse_view()
-        projectfile.save(self.folder, ProjectFile(settings, sources))
+        self._hold.keep(ProjectFile(settings, sources))
         self.settings, self.sources = settings, sources
-
-    def _refuse_view(self) -> None:
-        if not self.is_writable:
-            raise StorageError(f"{self.folder}: is open for viewing only; open a copy, or close the other labeler")
 
     # Images
 
@@ -352,7 +308,7 @@ class Project:
 
         MaskError for a wrong size, type or class, StorageError where the disk refuses: the old revision stays.
         """
-        self._refuse_view()
+        self._hold.refuse_view()
         image = self.image(image_id)
         return self._pixels.commit(
             image, mask, classes=self.settings.classes, origin=origin, split=split, seconds=seconds

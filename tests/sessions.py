@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from fakes import FakeSession
 from numpy.typing import NDArray
 from PIL import Image as PillowImage
 from PySide6.QtCore import QPoint, Qt
@@ -176,7 +177,7 @@ def end(session: Session, engine: FakeEngine) -> None:
     assert not left, f"threads left alive: {left}"
 
 
-def open_window(qtbot: QtBot, session: Session) -> MainWindow:
+def open_window(qtbot: QtBot, session: Session | FakeSession) -> MainWindow:
     """The real window on a session, shown and active."""
     theme.apply("light", 1.0)
     window = MainWindow(session, Preferences())

@@ -4,33 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from click.testing import Result
-from typer.testing import CliRunner
+from commands import answer, run
 
 from labeler import files, masks
 from labeler.accepts import coin_of
-from labeler.cli import app
 from labeler.project import Project
 from labeler.records import ImageState, PredictionRecord, StreamItem, VersionStatus
 from labeler.settings import Settings
 
 COUNT = 60
-
-
-def run(*arguments: str | Path) -> Result:
-    return CliRunner().invoke(app, [os.fspath(argument) for argument in arguments])
-
-
-def answer(*arguments: str | Path) -> Any:
-    result = run(*arguments, "--json")
-    assert result.exit_code == 0, result.output
-    return json.loads(result.stdout.splitlines()[-1])
 
 
 @pytest.fixture

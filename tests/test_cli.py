@@ -15,11 +15,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from typer.testing import CliRunner, Result
+from commands import answer, run
 
 from labeler import checkpoint, images, masks, ships
 from labeler.checkpoint import Checkpoint
-from labeler.cli import COMMANDS, app
+from labeler.cli import COMMANDS
 from labeler.cli.console import one_line
 from labeler.files import shipped
 from labeler.headless import take_up
@@ -45,17 +45,6 @@ TINY = Settings(
     probe_share=0.0,
 )
 FEW = 8
-
-
-def run(*arguments: str | Path) -> Result:
-    return CliRunner().invoke(app, [os.fspath(argument) for argument in arguments])
-
-
-def answer(*arguments: str | Path) -> Any:
-    """The JSON that a command prints."""
-    result = run(*arguments, "--json")
-    assert result.exit_code == 0, result.output
-    return json.loads(result.stdout.splitlines()[-1])
 
 
 def child(*arguments: str | Path, **options: Any) -> subprocess.Popen[str]:

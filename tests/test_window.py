@@ -25,10 +25,11 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 from pytestqt.qtbot import QtBot
+from sessions import open_window
 
 from labeler.acquisition import ACQUISITIONS
 from labeler.records import Counts, ImageState, Progress, VersionStatus
-from labeler.settings import Preferences, Settings
+from labeler.settings import Settings
 from labeler.ui.actions import ACTIONS
 from labeler.ui.controls import PlainLabel
 from labeler.ui.form import SettingsDialog
@@ -51,12 +52,7 @@ def session(tmp_path: Path) -> FakeSession:
 
 @pytest.fixture
 def window(qtbot: QtBot, session: FakeSession) -> Iterator[MainWindow]:
-    theme.apply("light", 1.0)
-    window = MainWindow(session, Preferences())
-    qtbot.addWidget(window)
-    with qtbot.waitActive(window):
-        window.show()
-        window.activateWindow()
+    window = open_window(qtbot, session)
     yield window
     window.close()
     theme.apply("light", 1.0)

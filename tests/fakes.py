@@ -188,6 +188,9 @@ class FakeSession(QObject):
     def changed_by_round(self) -> frozenset[int]:
         return frozenset()
 
+    def new_in_round(self, number: int) -> frozenset[int]:
+        return frozenset({1, 2}) if number == 2 else frozenset()
+
     def judged(self) -> list[Any]:
         return []
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any
@@ -88,6 +89,7 @@ class FakeEngine(Engine):
 
     def train(self, job: TrainingJob, *, threads: int) -> Generator[Progress | None, None, RoundResult]:
         self.rounds.append(job)
+        begun = time.monotonic()
         try:
             for step in range(self.train_steps):
                 yield Progress("training", step + 1, self.train_steps, {"loss": 1.0 / (step + 1)})
@@ -108,7 +110,7 @@ class FakeEngine(Engine):
             challenger_ious=tuple(self.holdout_iou for _ in job.holdout),
             champion_ious=None if job.champion is None else tuple(0.8 for _ in job.holdout),
             steps=self.train_steps,
-            seconds=0.1,
+            seconds=time.monotonic() - begun,
         )
 
 

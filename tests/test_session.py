@@ -552,3 +552,15 @@ def test_map_of_doubt_that_fails_is_told_and_stops_nothing(
     assert told.args[0] == "The map of doubt could not be made"
     assert session.doubt() is None
     assert session.editor is not None
+
+
+def test_labels_belong_to_the_round_they_were_new_in(session: Session, qtbot: QtBot, tmp_path: Path) -> None:
+    start(session, qtbot, tmp_path)
+    first = set(label(session, qtbot, 3))
+    until(qtbot, lambda: champion(session) == 1)
+    project = session.project
+    assert project is not None
+    second = set(label(session, qtbot, 2))
+    until(qtbot, lambda: len(project.rounds()) == 2)
+    assert session.new_in_round(1) == first
+    assert session.new_in_round(2) == second

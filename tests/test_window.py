@@ -558,3 +558,46 @@ def test_empty_queue_leads_to_the_audits_that_wait(qtbot: QtBot, window: MainWin
     session.status_changed.emit(status_of(counts=Counts(streamed=90, pool=80, accepted=10), audits_waiting=10))
     assert not audit.isVisible()
     assert not page.gallery.export.isVisible()
+
+
+def _gallery_ids(page: Workspace) -> list[int]:
+    model = page.gallery.gallery.model
+    return [model.id_at(row) for row in range(model.rowCount())]
+
+
+def test_bar_of_the_histogram_shows_its_images(page: Workspace, session: FakeSession, qtbot: QtBot) -> None:
+    asked: list[float] = []
+    page.gate.threshold_requested.connect(asked.append)
+    histogram = page.gate.histogram
+    qtbot.waitUntil(lambda: "of" in page.gate.effect.text())  # the bars have been counted
+    left, width = histogram._span()
+    qtbot.mouseClick(histogram, Qt.MouseButton.RightButton, pos=QPoint(round(left + 0.53 * width), 20))
+    expected = [n for n, record in session.all.items() if 0.52 <= (record.confidence or 0) <= 0.54]
+    assert page.gallery.currentIndex() == 1
+    assert _gallery_ids(page) == expected
+    assert 0 < len(expected) < len(session.all)
+
+    page.gallery.filters.reset()
+    histogram.show_threshold(0.51)
+    histogram.setFocus()
+    qtbot.keyClick(histogram, Qt.Key.Key_Return)
+    assert max(_gallery_ids(page)) == 20
+    qtbot.mouseClick(histogram, Qt.MouseButton.RightButton, pos=QPoint(round(left + 0.1 * width), 20))
+    assert max(_gallery_ids(page)) == 20  # there is no bar
+    assert not asked
+
+
+def test_point_of_a_round_shows_what_was_new_in_it(page: Workspace, session: FakeSession) -> None:
+    page.progress.show_curves(session.curves())
+    line = page.progress._core_line
+    points = line.scatter.points()
+    line.scatter.sigClicked.emit(line.scatter, points[1:2], None)
+    assert _gallery_ids(page) == [1, 2]
+    picked = page.gallery.filters.picked
+    assert picked.text() == "New in round 2"
+    assert picked.isVisible()
+    picked.setChecked(False)
+    assert len(_gallery_ids(page)) == len(session.all)
+
+    line.scatter.sigClicked.emit(line.scatter, points[2:3], None)
+    assert "No label was new in round 3." in page.toast.text.text()

@@ -396,6 +396,12 @@ class Bench(Announcer):
         assert self._project is not None
         return series.curves_of(self._project, self._rows.columns)
 
+    def new_in_round(self, number: int) -> frozenset[int]:
+        """The images whose labels were new in a round of the Progress panel, the first of which is 1."""
+        from labeler.ui import series
+
+        return frozenset() if self._project is None else series.new_in_round(self._project, number)
+
     def status(self) -> SessionStatus | None:
         """What ``status_changed`` tells; None without a project."""
         if self._loop is None:

@@ -94,6 +94,10 @@ class FilterBar(QWidget):
         )
         self.round = QCheckBox(self.tr("Changed by it"))
         self.round.setAccessibleName(self.tr("Only what the last published model changed"))
+        self.picked = QCheckBox()
+        self.picked.setAccessibleName(self.tr("Only the images of a point of a plot"))
+        self._picked: frozenset[int] = frozenset()
+        self.picked.hide()
         self.clear = QPushButton(self.tr("Clear the filters"))
         self.clear.setAccessibleName(self.tr("Clear the filters"))
 
@@ -140,6 +144,7 @@ class FilterBar(QWidget):
         ):
             form.addRow(label(text, "caption"), field)
         form.addRow(label(self.tr("Last round"), "caption"), self.round)
+        form.addRow(self.picked)
         form.addRow(self.clear)
         # Large text on a low screen: the filters scroll rather than push the window apart.
         self.panel = _Scrolled(fields, self)
@@ -159,7 +164,8 @@ class FilterBar(QWidget):
             box.currentIndexChanged.connect(lambda: self._tell())
         for spin in (self.low, self.high):
             spin.valueChanged.connect(lambda: self._tell())
-        self.round.toggled.connect(lambda: self._tell())
+        for check in (self.round, self.picked):
+            check.toggled.connect(lambda: self._tell())
         self.clear.clicked.connect(self.reset)
 
     def _tell(self) -> None:
@@ -198,8 +204,14 @@ class FilterBar(QWidget):
             class_value=self.class_value.currentData(),
             iou_below=self.iou.currentData(),
             days=self.days.currentData(),
-            only=self._read_changed() if self.round.isChecked() else None,
+            only=self._only(),
         )
+
+    def _only(self) -> frozenset[int] | None:
+        chosen = [self._picked] if self.picked.isChecked() else []
+        if self.round.isChecked():
+            chosen.append(self._read_changed())
+        return frozenset.intersection(*chosen) if chosen else None
 
     def chosen_order(self) -> Order:
         """How to sort."""
@@ -214,6 +226,8 @@ class FilterBar(QWidget):
         self.low.setValue(0.0)
         self.high.setValue(1.0)
         self.round.setChecked(False)
+        self.picked.setChecked(False)
+        self.picked.hide()
         self._typing.stop()
         self.blockSignals(False)
         self._tell()
@@ -223,6 +237,23 @@ class FilterBar(QWidget):
         self.reset()
         self.more.setChecked(True)
         self.round.setChecked(True)
+
+    def show_confidences(self, low: float, high: float) -> None:
+        """Show the images with a confidence from ``low`` to ``high``."""
+        self.reset()
+        self.more.setChecked(True)
+        self.low.setValue(low)
+        self.high.setValue(high)
+
+    def show_picked(self, image_ids: frozenset[int], name: str) -> None:
+        """Show these images; ``name`` says which they are, beside what lets go of them."""
+        self.reset()
+        self.more.setChecked(True)
+        self._picked = image_ids
+        self.picked.setText(name)
+        self.picked.setAccessibleName(name)
+        self.picked.show()
+        self.picked.setChecked(True)
 
 
 class _Scrolled(QScrollArea):

@@ -106,6 +106,16 @@ class GalleryPanel(QTabWidget):
         self.setCurrentIndex(1)
         self.filters.show_changed()
 
+    def show_confidences(self, low: float, high: float) -> None:
+        """Show the images with a confidence from ``low`` to ``high``."""
+        self.setCurrentIndex(1)
+        self.filters.show_confidences(low, high)
+
+    def show_picked(self, image_ids: frozenset[int], name: str) -> None:
+        """Show these images, under a name."""
+        self.setCurrentIndex(1)
+        self.filters.show_picked(image_ids, name)
+
     def arrange(self) -> None:
         """Order the queue anew, and the gallery while it is looked at."""
         self._settling.stop()

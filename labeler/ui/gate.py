@@ -22,6 +22,7 @@ class Histogram(QWidget):
 
     moved = Signal(float)  # while dragging
     released = Signal()
+    range_requested = Signal(float, float)  # confidences of the bar whose images are wanted
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -78,9 +79,17 @@ class Histogram(QWidget):
         left, width = self._span()
         self.moved.emit(min(max((event.position().x() - left) / width, 0.0), 1.0))
 
+    def _ask_for_bar(self, confidence: float) -> None:
+        number = min(max(int(confidence * BINS + 1e-9), 0), BINS - 1)
+        if self._heights[number] > 0:
+            self.range_requested.emit(number / BINS, (number + 1) / BINS)
+
     def mousePressEvent(self, event: QMouseEvent) -> None:
         if event.button() is Qt.MouseButton.LeftButton:
             self._drag(event)
+        elif event.button() is Qt.MouseButton.RightButton:
+            left, width = self._span()
+            self._ask_for_bar((event.position().x() - left) / width)
 
     def mouseMoveEvent(self, event: QMouseEvent) -> None:
         if event.buttons() & Qt.MouseButton.LeftButton:
@@ -91,6 +100,9 @@ class Histogram(QWidget):
             self.released.emit()
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
+        if event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter):
+            self._ask_for_bar(self.threshold)
+            return
         step = {Qt.Key.Key_Left: -0.01, Qt.Key.Key_Right: 0.01}.get(Qt.Key(event.key()))
         if step is None:
             super().keyPressEvent(event)
@@ -104,6 +116,7 @@ class GatePanel(QWidget):
 
     threshold_requested = Signal(float)
     undo_requested = Signal()
+    range_requested = Signal(float, float)  # lowest and highest confidence of the images that are wanted
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -120,6 +133,9 @@ class GatePanel(QWidget):
         self.undo = icon_button("undo", self.tr("Undo the change of the threshold"))
         self.histogram = Histogram(self)
         self.histogram.setAccessibleName(self.tr("Histogram of confidences with the threshold; arrow keys move it"))
+        tip = self.tr("Drag moves the threshold; a right click on a bar, or Return at the line, shows its images")
+        self.histogram.setToolTip(tip)
+        self.histogram.range_requested.connect(self.range_requested)
         self.effect = label("", "caption", wraps=True)
         layout = QGridLayout(self)
         layout.setHorizontalSpacing(XS)

@@ -216,6 +216,7 @@ class ProgressPanel(QWidget):
     """How the work goes: share surfaced, core size, holdout IoU of every version; a click offers a way back."""
 
     rollback_requested = Signal(int)
+    round_requested = Signal(int)  # the first is 1
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -231,6 +232,8 @@ class ProgressPanel(QWidget):
         )
         self._surfaced_line = self.surfaced.plot()
         self._core_line = self.core.plot(symbol="o", symbolSize=5)
+        self._core_line.sigPointsClicked.connect(self._ask_for_round)
+        self.core.setToolTip(self.tr("A click on a point shows the labels that were new in its round"))
         self._version_line = self.versions.plot()
         self._dots = pg.ScatterPlotItem(size=11, hoverable=True, hoverSize=15)
         self._dots.sigClicked.connect(self._choose)
@@ -299,6 +302,10 @@ class ProgressPanel(QWidget):
         names = (self.tr("Needed a person"), self.tr("Core"), self.tr("IoU on the holdout"))
         for title, name, value in zip(self.titles, names, (share, core, iou), strict=True):
             title.setText(name + value)
+
+    def _ask_for_round(self, _item: object, points: Sequence[Any], _event: object = None) -> None:
+        if len(points):
+            self.round_requested.emit(round(points[0].pos().x()))
 
     def _choose(self, _item: object, points: Sequence[Any], _event: object = None) -> None:
         if len(points):

@@ -193,6 +193,8 @@ class Workspace(QWidget):
         self.gallery.audit_requested.connect(self._actions["audit"].trigger)
         self.gallery.export_requested.connect(self._actions["export"].trigger)
         self.gate.threshold_requested.connect(session.set_threshold)
+        self.gate.range_requested.connect(self.gallery.show_confidences)
+        self.progress.round_requested.connect(self._show_round)
         self.gate.undo_requested.connect(session.undo_threshold)
         self.training.start_requested.connect(session.start_round)
         self.training.pause_requested.connect(session.pause_round)
@@ -227,6 +229,12 @@ class Workspace(QWidget):
             self.gallery.show_changed()
         else:
             self.toast.say(self.tr("The last model has changed no image."))
+
+    def _show_round(self, number: int) -> None:
+        if found := self._session.new_in_round(number):
+            self.gallery.show_picked(found, self.tr("New in round {}").format(number))
+        else:
+            self.toast.say(self.tr("No label was new in round {}.").format(number))
 
     def _offer_filters(self) -> None:
         project = self._session.project

@@ -180,7 +180,8 @@ class Session(Bench):
         champion = None if self._project is None else self._project.champion()
         if self._project is None or champion is None:
             return frozenset()
-        return frozenset(self.columns.redrawn(champion.version).tolist()) | self._project.moved_by_round().keys()
+        redrawn = self.columns.redrawn(champion.version).tolist()
+        return frozenset(redrawn).union(self._project.moved_by_round())  # `|` with the keys of a dict gives a set
 
     def judged(self) -> list[Judged]:
         """The labels that can be compared with a prediction, the worst predicted first."""

@@ -65,18 +65,8 @@ class Predictor:
         seen = iter(self._answers([warped(image, view) for image in batch for view in chosen], planes_of))
         return [[_unwarped_planes(next(seen), view) for view in chosen] for _ in batch]
 
-    def heat(self, image: Image) -> NDArray[np.uint8]:
-        """Where the orientations of an image disagree (H, W), 0..255; costs as many forward passes as there are."""
-        steps = self.heat_steps(image)
-        while True:
-            try:
-                next(steps)
-            except StopIteration as end:
-                heat: NDArray[np.uint8] = end.value
-                return heat
-
-    def heat_steps(self, image: Image) -> Generator[None, None, NDArray[np.uint8]]:
-        """As ``heat``, an orientation a step: on a large image each takes seconds."""
+    def heat(self, image: Image) -> Generator[None, None, NDArray[np.uint8]]:
+        """Where the orientations of an image disagree (H, W), 0..255; one a step: each is a forward pass."""
         seen = []
         for view in VIEWS if self.device.type == "cuda" else VIEWS[:FEW]:
             (planes,) = self._answers([warped(image, view)], planes_of)

@@ -17,6 +17,7 @@ from PIL import Image as PILImage
 from typer.testing import CliRunner
 
 from labeler.cli import app
+from labeler.driving import drain
 from labeler.errors import MaskError, SettingsError, StorageError, StreamError, TrainingError
 from labeler.headless import take_up
 from labeler.inference import Predictor
@@ -58,14 +59,9 @@ def _pairs(folder: Path, count: int = 20) -> ShipsPairs:
 
 def _finish(work: Generator[Any, None, Any]) -> tuple[Any, list[Any]]:
     """The result, and what was told besides progress."""
-    told = []
-    while True:
-        try:
-            item = next(work)
-        except StopIteration as stop:
-            return stop.value, told
-        if not isinstance(item, Progress):
-            told.append(item)
+    told: list[Any] = []
+    result = drain(work, told.append)
+    return result, [item for item in told if not isinstance(item, Progress)]
 
 
 def _experiment(folder: Path, plan: Plan = PLAN, count: int = 20) -> Experiment:

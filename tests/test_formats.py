@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
-from collections.abc import Generator, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -17,12 +17,13 @@ from pycocotools import mask as rle
 from pycocotools.coco import COCO
 
 from labeler import files, masks
+from labeler.driving import drain
 from labeler.errors import ExportError, MaskError
 from labeler.files import sha256_of, sha256_of_file
 from labeler.formats import FORMATS, Manifest, coco, export, png
 from labeler.formats.names import csv_cell, escape, mask_names, unescape
 from labeler.project import Project
-from labeler.records import LabelOrigin, Mask, PredictionRecord, Progress, Split, StreamItem, VersionStatus
+from labeler.records import LabelOrigin, Mask, PredictionRecord, Split, StreamItem, VersionStatus
 from labeler.settings import Settings
 
 T = TypeVar("T")
@@ -43,14 +44,6 @@ ODD_NAMES = (
     "x" * 250 + ".png",
     "x" * 249 + "y.png",
 )
-
-
-def drain(work: Generator[Progress, None, T]) -> T:
-    while True:
-        try:
-            next(work)
-        except StopIteration as stop:
-            return stop.value
 
 
 def blob(seed: int, classes: int = 2) -> Mask:

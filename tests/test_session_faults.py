@@ -18,6 +18,7 @@ from sessions import FakeEngine, make_images, paint, square, until
 
 from labeler import checkpoint
 from labeler.checkpoint import Checkpoint
+from labeler.driving import drain
 from labeler.errors import CheckpointError
 from labeler.files import sha256_of_file
 from labeler.journal import Journal
@@ -198,13 +199,7 @@ def add_version(loop: Loop) -> None:
     """One round by the fake engine, published."""
     engine = FakeEngine()
     job = loop.freeze_round()
-    steps = engine.train(job, threads=1)
-    while True:
-        try:
-            next(steps)
-        except StopIteration as end:
-            loop.finish_round(job, end.value)
-            return
+    loop.finish_round(job, drain(engine.train(job, threads=1)))
 
 
 def test_a_fault_of_ours_while_predicting_is_reported_not_repeated(

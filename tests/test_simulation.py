@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 
 from labeler import masks
+from labeler.driving import drain
 from labeler.errors import MaskError
 from labeler.headless import take_up
 from labeler.metrics import mean_iou
 from labeler.oracle import ReferenceOracle
 from labeler.project import Project
-from labeler.records import ImageState, Split
+from labeler.records import ImageState, Progress, Split
 from labeler.settings import Settings
 from labeler.ships import ShipsConfig
 from labeler.studies.samples import write_pairs
@@ -41,14 +42,9 @@ def _run(folder: Path, count: int, **budget: float) -> tuple[SimulationResult, l
     project = Project.create(folder / "project", settings=QUICK)
     for _ in take_up(project, [str(folder / "set" / "images")]):
         pass
-    steps, lines = simulate(project, ReferenceOracle(folder / "set" / "masks"), **budget), []
-    while True:
-        try:
-            item = next(steps)
-        except StopIteration as stop:
-            return stop.value, lines, project
-        if isinstance(item, SimulatedRound):
-            lines.append(item)
+    told: list[Progress | SimulatedRound] = []
+    result = drain(simulate(project, ReferenceOracle(folder / "set" / "masks"), **budget), told.append)
+    return result, [item for item in told if isinstance(item, SimulatedRound)], project
 
 
 def test_simulation_ends_with_every_image_decided_and_true_figures(tmp_path: Path) -> None:

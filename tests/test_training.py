@@ -14,6 +14,7 @@ import torch
 from labeler import checkpoint, images, masks, ships, sizing, training
 from labeler.dataset import Batches, Core, Pair, Sample, network_input, polarity_varies, reflected, standardisation
 from labeler.device import autocast_dtype, choose_device, is_out_of_memory
+from labeler.driving import drain
 from labeler.errors import TrainingError
 from labeler.files import sha256_of_file
 from labeler.inference import Predictor
@@ -50,12 +51,8 @@ def job(tmp_path: Path) -> TrainingJob:
 
 
 def _run(job: TrainingJob) -> tuple[RoundResult, list[Progress]]:
-    steps, seen = run_round(job), []
-    while True:
-        try:
-            seen.append(next(steps))
-        except StopIteration as stop:
-            return stop.value, seen
+    seen: list[Progress] = []
+    return drain(run_round(job), seen.append), seen
 
 
 def test_round_learns_and_reports(job: TrainingJob) -> None:

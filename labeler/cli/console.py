@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 import typer
 from typer.core import TyperGroup
 
+from labeler.driving import drain
 from labeler.errors import LabelerError
 
 T = TypeVar("T")
@@ -138,14 +139,11 @@ def follow(work: Generator[Any, None, T], title: str, *, each: Callable[[Any], N
 def _drain(work: Generator[Any, None, T], each: Callable[[Any], None] | None) -> T:
     from labeler.records import Progress  # brings numpy, which the help does without
 
-    while True:
-        try:
-            step = next(work)
-        except StopIteration as stop:
-            result: T = stop.value
-            return result
+    def show(step: Any) -> None:
         if each is not None and not isinstance(step, Progress):
             each(step)
+
+    return drain(work, show)
 
 
 def _with_bar(work: Generator[Any, None, T], title: str, each: Callable[[Any], None] | None) -> T:
@@ -164,19 +162,17 @@ def _with_bar(work: Generator[Any, None, T], title: str, each: Callable[[Any], N
     )
     # Without the redirections: rich would send our answer on stdout to its own console, which is stderr.
     bar = Bar(*columns, console=Console(stderr=True), transient=True, redirect_stdout=False, redirect_stderr=False)
+    task = bar.add_task(title, total=None, figures="")
+
+    def show(step: Any) -> None:
+        if isinstance(step, Progress):
+            figures = "  ".join(f"{name} {value:.4g}" for name, value in step.metrics.items())
+            text = one_line(f"{title}: {step.phase}")
+            bar.update(task, description=text, completed=step.done, total=step.total or None, figures=figures)
+        elif each is not None:
+            bar.stop()
+            each(step)
+            bar.start()
+
     with bar:
-        task = bar.add_task(title, total=None, figures="")
-        while True:
-            try:
-                step = next(work)
-            except StopIteration as stop:
-                result: T = stop.value
-                return result
-            if isinstance(step, Progress):
-                figures = "  ".join(f"{name} {value:.4g}" for name, value in step.metrics.items())
-                text = one_line(f"{title}: {step.phase}")
-                bar.update(task, description=text, completed=step.done, total=step.total or None, figures=figures)
-            elif each is not None:
-                bar.stop()
-                each(step)
-                bar.start()
+        return drain(work, show)

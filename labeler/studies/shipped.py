@@ -12,9 +12,11 @@ import numpy as np
 from labeler import checkpoint, images, masks, ships
 from labeler.dataset import Sample
 from labeler.device import set_threads
+from labeler.driving import drain
 from labeler.files import write_atomically
 from labeler.inference import Predictor
 from labeler.metrics import iou, stepped_iou
+from labeler.records import Progress
 from labeler.settings import Settings
 from labeler.ships import Distractor
 from labeler.training import RoundResult, TrainingJob, run_round
@@ -95,15 +97,11 @@ def _write_pairs(folder: Path) -> tuple[Sample, ...]:
 
 
 def _train(job: TrainingJob) -> RoundResult:
-    steps = run_round(job)
-    while True:
-        try:
-            progress = next(steps)
-        except StopIteration as stop:
-            result: RoundResult = stop.value
-            return result
+    def tell(progress: Progress) -> None:
         if "core_iou" in progress.metrics:
             sys.stderr.write(f"step {progress.done}: core IoU {progress.metrics['core_iou']:.4f}\n")
+
+    return drain(run_round(job), tell)
 
 
 def _row(predictor: Predictor, config: ships.ShipsConfig) -> str:

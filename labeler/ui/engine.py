@@ -56,7 +56,7 @@ class Engine:
         from labeler import device
 
         device.set_threads(threads, spare=SPARE_CORES)
-        return (yield from self._predictor_of(job).heat_steps(image))
+        return (yield from self._predictor_of(job).heat(image))
 
     def look(self, job: LooksJob) -> Generator[list[Look | FailedImage], None, None]:
         """Look at the images of a job without a model, a small batch a step."""

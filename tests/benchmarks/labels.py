@@ -20,7 +20,7 @@ import subprocess
 import sys
 import time
 from collections import defaultdict
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +30,7 @@ import numpy as np
 from PIL import Image as PILImage
 
 from labeler.device import set_threads
+from labeler.driving import drain
 from labeler.errors import ProjectLocked
 from labeler.files import sha256_of
 from labeler.inference import Predictor
@@ -231,7 +232,7 @@ class Job:
         loop, oracle, budget = Loop(project), PairsOracle(self.pairs), Budget(labels=count)
         kind = Walker if self.task.arm == "ours" else RandomWalker
         walker = kind(loop, oracle, budget=budget)
-        drain(walker.work_off(sweep=False), say=lambda line: self._say(line, project))
+        drain(walker.work_off(sweep=False), lambda told: isinstance(told, Progress) or self._say(told, project))
         champion = project.champion()
         assert champion is not None
         spent = sum(event.payload["minutes"] for event in project.events(kind="grown"))
@@ -267,17 +268,6 @@ class Job:
         with (self.options.out / "results.jsonl").open("a", encoding="utf-8") as stream:
             stream.write(json.dumps(line) + "\n")
         say(f"{self.task.folder}: {count} labels, mean plain IoU {line['iou']:.4f} on {len(self.test)} test images")
-
-
-def drain(steps: Generator[Any, None, Any], *, say: Callable[[Any], None] | None = None) -> Any:
-    """Run a generator to its result; what is not Progress is said."""
-    while True:
-        try:
-            item = next(steps)
-        except StopIteration as stop:
-            return stop.value
-        if say is not None and not isinstance(item, Progress):
-            say(item)
 
 
 def say(text: str) -> None:

@@ -30,6 +30,7 @@ from labeler.bundle import Bundle
 from labeler.calibration import Pair, fit_calibrator
 from labeler.cascade import compared, figures_of, holdout_pair, looked_at
 from labeler.dataset import Sample
+from labeler.driving import drain
 from labeler.files import shipped
 from labeler.inference import Predictor
 from labeler.metrics import mean_iou
@@ -211,12 +212,8 @@ def weak_net(pairs: Sequence[tuple[Path, Path]], work: Path, *, steps: int) -> P
     samples = tuple(Sample(image, _classes(mask, work)) for image, mask in pairs)
     settings = Settings(first_steps=steps, patch=96, base_width=8, device="cpu")
     job = TrainingJob(samples, (), work / "weak.safetensors", settings, seed=0)
-    rounds = run_round(job)
-    while True:
-        try:
-            next(rounds)
-        except StopIteration:
-            return Predictor.load(job.output, device="cpu")
+    drain(run_round(job))
+    return Predictor.load(job.output, device="cpu")
 
 
 def _classes(path: Path, work: Path) -> Path:

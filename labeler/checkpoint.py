@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 from safetensors.torch import load as load_safetensors
 from safetensors.torch import save as save_safetensors
 from torch import Tensor
@@ -71,7 +71,9 @@ def load(path: Path, *, sha256: str | None = None) -> Checkpoint:
         raise CheckpointError(f"{path}: damaged (its SHA-256 has changed); go back to another version")
     read = _read_torch if path.suffix.lower() in (".pt", ".pth") else _read_safetensors
     weights = read(path, payload)
-    checkpoint = Checkpoint(_config_of(path, weights), weights, _story(path))
+    told = _header(payload) if read is _read_safetensors else {}
+    config = _config_of(path, weights, told or _json_beside(path).get("config", {}))
+    checkpoint = Checkpoint(config, weights, _story(path))
     try:
         checkpoint.network()
     except CheckpointError as error:
@@ -102,16 +104,14 @@ def _read_torch(path: Path, payload: bytes) -> dict[str, Tensor]:
     return {str(name): value for name, value in content.items()}
 
 
-def _config_of(path: Path, weights: dict[str, Tensor]) -> NetworkConfig:
-    """The configuration that the shapes of the weights imply."""
+def _config_of(path: Path, weights: dict[str, Tensor], told: dict[str, Any]) -> NetworkConfig:
+    """The configuration that the shapes imply; what has no weights is told by the header, or (older, .pt) the JSON."""
     first, head = weights.get("down.0.conv.weight"), weights.get("head.weight")
     if first is None or head is None or first.ndim != 4 or head.ndim != 4:
         raise CheckpointError(f"{path}: not a residual U-Net; choose a model that labeler has made")
     width, channels, outputs = first.shape[0], first.shape[1], head.shape[0]
     if not (1 <= width <= WIDEST and 1 <= channels <= WIDEST and 1 <= outputs <= WIDEST):
         raise CheckpointError(f"{path}: claims a network of width {width}; choose another model")
-    # What has no weights is read from the header, else (older files, .pt) from the JSON beside.
-    told = _header(path) or _json_beside(path).get("config", {})
     dropout, scale = told.get("dropout", 0.0), told.get("scale", 1.0)
     return NetworkConfig(
         width,
@@ -122,12 +122,13 @@ def _config_of(path: Path, weights: dict[str, Tensor]) -> NetworkConfig:
     )
 
 
-def _header(path: Path) -> dict[str, Any]:
-    """The configuration inside a safetensors file; {} where there is none."""
+def _header(payload: bytes) -> dict[str, Any]:
+    """The configuration inside a sound safetensors file; {} where there is none."""
+    # Eight bytes of length, then JSON: taken from the bytes whose hash was checked, not from the file once more.
+    header = json.loads(payload[8 : 8 + int.from_bytes(payload[:8], "little")])
     try:
-        with safe_open(path, framework="pt") as file:
-            config = json.loads((file.metadata() or {}).get("config", "{}"))
-    except (OSError, SafetensorError, ValueError):
+        config = json.loads(header.get("__metadata__", {}).get("config", "{}"))
+    except ValueError:
         return {}
     return config if isinstance(config, dict) else {}
 

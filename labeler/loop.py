@@ -276,14 +276,14 @@ class Loop:
 
     def round_due(self) -> bool:
         """True where enough is new, or the queue is empty and something is, or the core has doubled."""
-        counts = self.project.counts()
+        if self.why_no_round():
+            return False
         if self.long_round_due():
             return True
-        if counts.core == 0 or self.new_labels == 0:
+        if self.new_labels == 0:
             return False
-        if self.labels_until_round == 0:
-            return True
-        return counts.queued == 0 and counts.pool == 0
+        counts = self.project.counts()
+        return self.labels_until_round == 0 or counts.queued + counts.pool == 0
 
     def why_no_round(self) -> str:
         """Why a round cannot be started at all, in words; empty where it can."""

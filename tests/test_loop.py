@@ -365,6 +365,18 @@ def test_long_round_is_made_where_nothing_waits_and_the_core_has_grown(loop: Loo
     assert not loop.long_round_due()
 
 
+def test_no_round_is_due_once_the_core_is_gone(loop: Loop) -> None:
+    loop.project.save_settings(loop.project.settings.model_copy(update={"long_steps": 50}))
+    labelled = _label(loop, 4)
+    _publish(loop)
+    for image_id in labelled:
+        loop.exclude(image_id)
+    for record in loop.project.images(state=ImageState.POOL):
+        loop.exclude(record.image_id)
+    assert loop.project.counts().core == 0
+    assert not loop.round_due()
+
+
 def test_long_round_that_failed_is_due_again(loop: Loop) -> None:
     loop.project.save_settings(loop.project.settings.model_copy(update={"long_steps": 50}))
     _label(loop, 4)

@@ -20,9 +20,9 @@ from torch import Tensor
 from labeler.errors import CheckpointError
 from labeler.files import sha256_of, write_atomically
 from labeler.networks import NetworkConfig, ResidualUNet
+from labeler.settings import SMALLEST_SCALE
 
 FORMAT = "labeler-residual-unet-1"
-SMALLEST_SCALE = 1 / 64
 WIDEST = 256  # a base width above this is taken for damage, not for a network
 
 

@@ -14,6 +14,7 @@ from labeler.errors import SettingsError
 from labeler.files import write_atomically
 
 T = TypeVar("T", bound=BaseModel)
+SMALLEST_SCALE = 1 / 64  # of images that a network works on; less leaves nothing to see
 
 
 def _field(default: Any, description: str, group: str, **limits: Any) -> Any:
@@ -99,6 +100,13 @@ class Settings(_Table):
     @classmethod
     def _once_true_or_false(cls, invert: Any) -> Any:
         return {True: "yes", False: "no"}.get(invert, invert) if isinstance(invert, bool) else invert
+
+    @field_validator("scale")
+    @classmethod
+    def _chosen_or_visible(cls, scale: float) -> float:
+        if 0 < scale < SMALLEST_SCALE:
+            raise ValueError(f"0, or {SMALLEST_SCALE} to 1, is needed")
+        return scale
 
     @field_validator("classes")
     @classmethod

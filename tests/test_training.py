@@ -15,12 +15,12 @@ from labeler import checkpoint, images, masks, ships, sizing, training
 from labeler.dataset import Batches, Core, Pair, Sample, network_input, polarity_varies, reflected, standardisation
 from labeler.device import autocast_dtype, choose_device, is_out_of_memory
 from labeler.driving import drain
-from labeler.errors import TrainingError
+from labeler.errors import SettingsError, TrainingError
 from labeler.files import sha256_of_file
 from labeler.inference import Predictor
 from labeler.networks import NetworkConfig, ResidualUNet
 from labeler.records import Progress
-from labeler.settings import Settings
+from labeler.settings import Settings, settings_from
 from labeler.ships import ShipsConfig
 from labeler.sizing import choose_sizing
 from labeler.training import RoundResult, TrainingJob, not_finite, run_round
@@ -334,3 +334,9 @@ def test_round_at_half_scale_predicts_masks_of_full_size(tmp_path: Path, job: Tr
 def test_older_projects_said_true_or_false_about_inversion() -> None:
     assert Settings.model_validate({"invert": True}).invert == "yes"
     assert Settings.model_validate({"invert": False}).invert == "no"
+
+
+def test_scale_that_no_model_file_may_claim_is_refused_in_the_settings() -> None:
+    with pytest.raises(SettingsError, match=r"scale: .*0\.015625 to 1"):
+        settings_from({"scale": 0.01}, source="project.toml")
+    assert settings_from({"scale": 0.0}, source="project.toml").scale == 0

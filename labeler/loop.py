@@ -90,17 +90,17 @@ class Loop:
         The queue first, then the core, which the queue's order compares with, then the pool. With ``sweep``, what an
         older model accepted comes last: the champion may think otherwise.
         """
-        champion = self.project.champion()
-        if champion is None:
+        bare = self.bare_job()
+        if bare is None:
             return None
-        waiting = self.project.to_predict(champion.version, limit=limit, accepted=sweep)
+        waiting = self.project.to_predict(bare.version, limit=limit, accepted=sweep)
         front = [record for record in waiting if record.image_id == first]
-        if first is not None and not front and self._wants_prediction(first, champion.version):
+        if first is not None and not front and self._wants_prediction(first, bare.version):
             front = [self.project.image(first)]
-        core = [] if len(front) >= limit else self._core_to_predict(champion.version)
+        core = [] if len(front) >= limit else self._core_to_predict(bare.version)
         rest = sorted((record for record in (*waiting, *core) if record.image_id != first), key=_prediction_rank)
         items = tuple(map(_job_image, chain(front, rest)))
-        return replace(bare, items=items[:limit]) if items and (bare := self.bare_job()) is not None else None
+        return replace(bare, items=items[:limit]) if items else None
 
     def bare_job(self) -> PredictionJob | None:
         """A job of the champion without images, for what else it is asked; None with no model."""

@@ -26,7 +26,7 @@ from labeler.studies.simulation import ARTICLE_THRESHOLD, accepted_ious
 MODEL = "models/ships.safetensors"
 ROUNDS = 2
 LABELS_A_ROUND = 18  # of which the loop keeps three for the holdout
-STEPS, LR = 70, 1e-3  # of a round: shorter and gentler than a project's own, for a net that is nearly right
+STEPS = 70  # of a round: shorter than a project's own, for a net that is nearly right
 THRESHOLD = 0.9  # at the default, 0.8075, the shipped net is unsure of hardly any
 HARD = ShipsConfig(distractor="triangle", radii=(6.0, 14.0))  # the net was trained on radii from 10 to 20
 INTRODUCTION = (
@@ -80,7 +80,7 @@ def tell(folder: Path, *, images: int = 240, seed: int = 0) -> Generator[Progres
     yield from write_pairs(folder / "stream", images, seed=seed, choice=_every_third_is_hard)
     source = str(folder / "stream" / "images")
     settings = Settings(
-        threshold=THRESHOLD, steps=STEPS, lr=LR, invert="yes", seed=seed, probe_share=0.0
+        threshold=THRESHOLD, steps=STEPS, invert="yes", seed=seed, probe_share=0.0
     )  # ships are as often dark as light
     oracle = ReferenceOracle(folder / "stream" / "masks")
     with Project.create(folder / "project", settings=settings, sources=[source]) as project:

@@ -58,9 +58,9 @@ class Project:
         )
         self._hold = held
         self._database = database = held.database
-        self.catalogue = self._catalogue = Catalogue(database, home=folder)
+        self.catalogue = Catalogue(database, home=folder)
         self._ledger = Ledger(database, masks=self.masks_folder, models=self.models_folder)
-        self._pixels = Pixels(self._catalogue, self._ledger, home=folder, predictions=self.predictions_folder)
+        self._pixels = Pixels(self.catalogue, self._ledger, home=folder, predictions=self.predictions_folder)
 
     # The folder
 
@@ -135,7 +135,7 @@ class Project:
         with self._database.transaction():
             self.accepts.note()  # of a project that was made before there were coins
         if self._database.fact("threshold") != repr(self.settings.threshold):
-            self._catalogue.regate(self.settings.threshold)  # killed between file and rows, or edited by hand
+            self.catalogue.regate(self.settings.threshold)  # killed between file and rows, or edited by hand
         for image_id in self.drafts():
             self._drop_committed_draft(image_id)
 
@@ -147,7 +147,7 @@ class Project:
         old_root, new_root = was, self.folder
         while old_root.name and old_root.name == new_root.name:
             old_root, new_root = old_root.parent, new_root.parent
-        for old in self._catalogue.locations.folders_below(old_root):
+        for old in self.catalogue.locations.folders_below(old_root):
             new = new_root / old.relative_to(old_root)
             if not old.is_dir() and new.is_dir():
                 self.relink(old, new)
@@ -168,7 +168,7 @@ class Project:
         self._keep(settings, self.sources)
         self.accepts.keep_up(rate=settings.audit_share, below=settings.wrong_below)
         if changed:
-            self._catalogue.regate(settings.threshold)
+            self.catalogue.regate(settings.threshold)
 
     def _refuse_lost_classes(self, classes: tuple[str, ...]) -> None:
         for number, name in enumerate(self.settings.classes[: self._ledger.highest_class()]):
@@ -190,31 +190,31 @@ class Project:
 
     def add(self, items: Sequence[StreamItem | UnreadableItem]) -> list[int]:
         """Take up what a stream has found, in one transaction; ids of the new images, unreadable ones too."""
-        return self._catalogue.add(items, probe_share=self.settings.probe_share)
+        return self.catalogue.add(items, probe_share=self.settings.probe_share)
 
     def image(self, image_id: int) -> ImageRecord:
         """One image; ProjectError where there is none with this id."""
-        return self._catalogue.image(image_id)
+        return self.catalogue.image(image_id)
 
     def images(self, *, state: ImageState | None = None, after: int = 0, limit: int | None = None) -> list[ImageRecord]:
         """Images with an id above ``after``, by id."""
-        return self._catalogue.images(state=state, after=after, limit=limit)
+        return self.catalogue.images(state=state, after=after, limit=limit)
 
     def briefs(self, *, after: int = 0, limit: int) -> list[Brief]:
         """What lists sort and filter by, of the images with an id above ``after``; some microseconds an image."""
-        return self._catalogue.briefs(after=after, limit=limit)
+        return self.catalogue.briefs(after=after, limit=limit)
 
     def briefs_of(self, image_ids: Iterable[int]) -> list[Brief]:
         """What lists sort and filter by, of these images."""
-        return self._catalogue.briefs_of(image_ids)
+        return self.catalogue.briefs_of(image_ids)
 
     def counts(self) -> Counts:
         """How many images are in each state; a short statement at any size."""
-        return self._catalogue.counts()
+        return self.catalogue.counts()
 
     def known_paths(self) -> dict[Path, tuple[int, float]]:
         """Every path that was seen, with its size and time of change then."""
-        return self._catalogue.locations.known_paths()
+        return self.catalogue.locations.known_paths()
 
     @staticmethod
     def known_paths_in(folder: Path) -> dict[Path, tuple[int, float]]:
@@ -235,7 +235,7 @@ class Project:
         old_root, new_root = old_root.absolute(), new_root.absolute()
         if not new_root.is_dir():
             raise ProjectError(f"{new_root}: is no folder; choose the one to which the images were moved")
-        moved = self._catalogue.locations.relink(old_root, new_root)
+        moved = self.catalogue.locations.relink(old_root, new_root)
         sources = tuple(_rebased(source, old_root, new_root) for source in self.sources)
         if sources != self.sources:
             self._keep(self.settings, sources)
@@ -243,18 +243,18 @@ class Project:
 
     def set_state(self, image_id: int, state: ImageState, *, reason: str = "") -> None:
         """Another state for one image. Back in the pool it is predicted again."""
-        self._catalogue.set_state(image_id, state, reason=reason)
+        self.catalogue.set_state(image_id, state, reason=reason)
 
     def skip(self, image_id: int) -> None:
         """Count that a person has put the image off."""
-        self._catalogue.skip(image_id)
+        self.catalogue.skip(image_id)
 
     # Predictions
 
     @property
     def accepts(self) -> Accepts:
         """What was accepted without a look, and its audits."""
-        return self._catalogue.accepts
+        return self.catalogue.accepts
 
     def record_predictions(
         self, records: Sequence[PredictionRecord], *, threshold: float, stands: Set[int] = frozenset()
@@ -262,7 +262,7 @@ class Project:
         """Figures, gate, accept events, in one transaction; accepted masks in ``stands`` are left as they are."""
         champion = self._ledger.champion()
         version = None if champion is None else champion.version
-        idle = self._catalogue.record_predictions(records, threshold=threshold, champion=version, stands=stands)
+        idle = self.catalogue.record_predictions(records, threshold=threshold, champion=version, stands=stands)
         replaced = [(image_id, before) for image_id, before in idle if before != version]
         # A mask that was replaced but not yet audited is kept until it is.
         awaited = self.accepts.awaited([image_id for image_id, _ in replaced])
@@ -279,7 +279,7 @@ class Project:
     def moved_by_round(self) -> dict[int, str]:
         """What became another state since the champion was published: image id -> the state before."""
         champion = self._ledger.champion()
-        return {} if champion is None else self._catalogue.moved_by(champion.version)
+        return {} if champion is None else self.catalogue.moved_by(champion.version)
 
     def prediction_before(self, image_id: int) -> tuple[Mask, int] | None:
         """Mask and version of the prediction that the current one replaced; None where it is gone."""
@@ -288,16 +288,16 @@ class Project:
     def regate(self, threshold: float) -> tuple[int, int]:
         """Move the threshold: (newly accepted, newly queued). Labelled and excluded images stay as they are."""
         self._keep(self.settings.model_copy(update={"threshold": threshold}), self.sources)
-        return self._catalogue.regate(threshold)
+        return self.catalogue.regate(threshold)
 
     def count_to_predict(self) -> int:
         """How many undecided images the champion has still to predict; they keep state and order meanwhile."""
         champion = self._ledger.champion()
-        return self._catalogue.count_to_predict(None if champion is None else champion.version)
+        return self.catalogue.count_to_predict(None if champion is None else champion.version)
 
     def to_predict(self, version: int, *, limit: int, accepted: bool = True) -> list[ImageRecord]:
         """Queue, pool, then ``accepted`` images without a prediction by ``version``; of each, the unsurest first."""
-        return self._catalogue.to_predict(version, limit=limit, accepted=accepted)
+        return self.catalogue.to_predict(version, limit=limit, accepted=accepted)
 
     # Labels
 

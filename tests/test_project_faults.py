@@ -244,7 +244,7 @@ def test_threshold_killed_between_file_and_rows_is_followed(project: Project, mo
     record = PredictionRecord(1, 1, 0.5, 0.5, 0.5, 0.1, "00" * 32)
     project.record_predictions([record], threshold=project.settings.threshold)
     with monkeypatch.context() as killed:
-        killed.setattr(project._catalogue, "regate", lambda threshold: (0, 0))
+        killed.setattr(project.catalogue, "regate", lambda threshold: (0, 0))
         project.regate(0.25)
     project.close()
     with Project.open(project.folder) as again:

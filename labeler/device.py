@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import ctypes
+import math
 import os
 import platform
 import sys
+import time
+from collections.abc import Generator
+from contextlib import contextmanager
 
 import torch
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # names in malloc.h
+PACE_EVERY, PACE_TRIALS = 100, 2  # steps from one trial of thread counts to the next, and steps for each count
 OUT_OF_MEMORY_WORDS = ("out of memory", "can't allocate memory", "not enough memory", "alloc_failed")
 
 
@@ -52,6 +57,39 @@ def set_threads(count: int = 0, *, spare: int = 0) -> int:
     chosen = count or max(1, available - spare)
     torch.set_num_threads(chosen)
     return chosen
+
+
+class Pace:
+    """As many threads as are fastest just now, up to those that torch is set to.
+
+    Threads that wait for one another are slower than a single one as soon as another program keeps a core busy: now
+    and then a few steps are timed with all, half of them and one.
+    """
+
+    def __init__(self) -> None:
+        self._most, self._steps = 0, 0
+        self._seconds: dict[int, float] = {}
+
+    @contextmanager
+    def step(self, work: float = 1.0) -> Generator[int, None, None]:
+        """Run one step, as large as ``work`` says, with the number of threads that it gives."""
+        most = torch.get_num_threads()
+        if most != self._most:
+            self._most, self._steps = most, 0
+        trials = sorted({most, (most + 1) // 2, 1}, reverse=True)
+        turn = self._steps % PACE_EVERY // PACE_TRIALS
+        if self._steps % PACE_EVERY == 0:
+            self._seconds = dict.fromkeys(trials, math.inf)
+        threads = trials[turn] if turn < len(trials) else min(trials, key=self._seconds.__getitem__)
+        begin = time.perf_counter()
+        torch.set_num_threads(threads)
+        try:
+            yield threads
+        finally:
+            torch.set_num_threads(most)
+        self._steps += 1
+        if turn < len(trials):
+            self._seconds[threads] = min(self._seconds[threads], (time.perf_counter() - begin) / work)
 
 
 def keep_freed_memory() -> None:

@@ -21,7 +21,7 @@ from labeler.bundle import Bundle
 from labeler.cascade import Planes, compared, looked_at
 from labeler.confidence import planes_of, predictions_of
 from labeler.dataset import network_input, resized
-from labeler.device import autocast_dtype, choose_device, is_out_of_memory, release_memory
+from labeler.device import Pace, autocast_dtype, choose_device, is_out_of_memory, release_memory
 from labeler.errors import LabelerError, MaskError
 from labeler.files import prediction_paths
 from labeler.networks import FoldedUNet, ResidualUNet
@@ -36,7 +36,7 @@ T = TypeVar("T")
 
 
 class Predictor:
-    """A model version, ready to predict; nothing in it changes after it was made."""
+    """A model version, ready to predict; its answers never change."""
 
     def __init__(
         self, network: ResidualUNet, *, version: int = 0, device: str = "auto", scale: float | None = None
@@ -48,6 +48,7 @@ class Predictor:
         self.scale = network.config.scale if scale is None else scale
         self.device = choose_device(device)
         self.dtype = autocast_dtype(self.device) or torch.float32
+        self._pace = Pace()
         self._network = FoldedUNet(network.eval(), device=self.device, dtype=self.dtype)
 
     @classmethod
@@ -97,7 +98,8 @@ class Predictor:
     def _outputs(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
         """Logits of (N, C, H, W) and features (N, D); a batch that does not fit into memory is halved."""
         try:
-            return self._network.with_features(inputs)
+            with self._pace.step(inputs.numel()):
+                return self._network.with_features(inputs)
         except RuntimeError as error:
             if not is_out_of_memory(error) or len(inputs) == 1:
                 raise

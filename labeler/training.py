@@ -22,7 +22,7 @@ from labeler.calibration import fit_calibrator
 from labeler.cascade import holdout_pair
 from labeler.checkpoint import Checkpoint
 from labeler.dataset import Batches, Core, Pair, Sample, read_pair
-from labeler.device import autocast_dtype, choose_device, is_out_of_memory, keep_freed_memory, release_memory
+from labeler.device import Pace, autocast_dtype, choose_device, is_out_of_memory, keep_freed_memory, release_memory
 from labeler.errors import CheckpointError, ImageError, MaskError, TrainingError
 from labeler.inference import Predictor
 from labeler.losses import segmentation_loss
@@ -249,6 +249,7 @@ class Trainer:
         self.average = _placed(fit.average, self.device)
         self.average.load_state_dict(self.network.state_dict())
         rng = np.random.default_rng(seed)
+        self.pace = Pace()
         self.batches = Batches(core, settings, rng, channels=self.network.config.in_channels)
         self.optimiser = torch.optim.AdamW(
             self.network.parameters(), lr=fit.lr, weight_decay=WEIGHT_DECAY, fused=self.device.type != "mps"
@@ -264,6 +265,10 @@ class Trainer:
 
     def step(self, step: int) -> tuple[float, list[int]]:
         """One step; returns its loss and the samples it saw."""
+        with self.pace.step():
+            return self._step(step)
+
+    def _step(self, step: int) -> tuple[float, list[int]]:
         x, target, chosen = self.batches.draw(self.fit.batch)
         for group in self.optimiser.param_groups:
             group["lr"] = self.lr(step)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 # Set before anything imports torch or Qt.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+os.environ.setdefault("GOMP_SPINCOUNT", "10000")
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 # A shell that runs the tests in the background leaves SIGINT ignored, for us and for every child of ours.
 signal.signal(signal.SIGINT, signal.default_int_handler)

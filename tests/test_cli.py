@@ -93,13 +93,19 @@ def test_help_is_quick_and_imports_nothing_heavy() -> None:
     assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 1.0
 
 
-def test_openmp_waits_passively_before_torch_can_be_imported() -> None:
-    environ = {name: value for name, value in os.environ.items() if name != "OMP_WAIT_POLICY"}
-    code = "import labeler.cli, os, sys; print(os.environ['OMP_WAIT_POLICY'], 'torch' in sys.modules)"
+@pytest.mark.parametrize(
+    ("theirs", "expected"), [({}, ["PASSIVE", "10000"]), ({"OMP_WAIT_POLICY": "ACTIVE"}, ["ACTIVE", "-"])]
+)
+def test_idle_threads_spin_briefly_unless_told_otherwise(theirs: dict[str, str], expected: list[str]) -> None:
+    names = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")
+    environ = {name: value for name, value in os.environ.items() if name not in names} | theirs
+    code = (
+        f"import labeler.cli, os, sys\nprint(*(os.environ.get(name, '-') for name in {names}), 'torch' in sys.modules)"
+    )
     found = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, env=environ, capture_output=True, text=True, check=True
     )
-    assert found.stdout.split() == ["PASSIVE", "False"]
+    assert found.stdout.split() == [*expected, "False"]
 
 
 def test_version_is_told() -> None:

@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-import os
-
-# Before anything can import torch: its idle threads would otherwise spin and starve the window.
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-
 from typing import Annotated
 
 import typer
@@ -14,6 +9,9 @@ import typer
 import labeler
 from labeler.cli import auditing, curating, files, healthcheck, projects, training, window
 from labeler.cli.console import Commands, harden_streams, quietly
+from labeler.openmp import wait_briefly
+
+wait_briefly()  # before a command can import torch
 
 __all__ = ["app", "main"]
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from PySide6.QtCore import QObject, QSocketNotifier, QTimer, Signal, Slot
 from PySide6.QtWidgets import QApplication
 
+from labeler.openmp import wait_briefly
 from labeler.settings import Preferences, load_preferences
 from labeler.ui.crash import CrashReporter
 from labeler.ui.language import speak
@@ -78,8 +79,7 @@ def run(*, project: Path | None = None, sample: bool = False, images: Path | Non
 
 def prepare_process() -> None:
     """What must be set before torch is imported or a thread is started."""
-    # With one other busy core, waiting threads that spin cost most of the speed of training.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    wait_briefly()
     sys.setswitchinterval(SWITCH_S)
 
 

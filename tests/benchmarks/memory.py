@@ -17,6 +17,7 @@ from collections.abc import Generator
 from pathlib import Path
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+os.environ.setdefault("GOMP_SPINCOUNT", "10000")
 
 from labeler.files import shipped
 from labeler.headless import Forecaster, take_up

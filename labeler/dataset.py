@@ -190,24 +190,42 @@ class Batches:
         return [int(index) for index in np.concatenate([chosen, rest])]
 
     def _crop(self, pair: Pair) -> tuple[NDArray[np.float32], Mask]:
-        """One standardised crop (p, p, channels) and its mask (p, p), turned by one of the eight symmetries."""
+        """One standardised crop (p, p, channels) and its mask (p, p), turned and stretched, mirrored at the borders."""
+        patch, turn = self.settings.patch, self._turn()
+        middle = np.full(2, (patch - 1) / 2)
         height, width = pair.mask.shape
         top, left = self._corner(pair, height, width)
-        patch = self.settings.patch
-        rows = reflected(np.arange(top, top + patch), height)
-        columns = reflected(np.arange(left, left + patch), width)
-        if self.settings.dihedral:
-            rows = rows[::-1] if self.rng.random() < 0.5 else rows
-            columns = columns[::-1] if self.rng.random() < 0.5 else columns
-        image = pair.image[rows[:, None], columns].astype(np.float32)
-        mask = pair.mask[rows[:, None], columns]
-        if self.settings.dihedral and self.rng.random() < 0.5:
-            image, mask = image.swapaxes(0, 1), mask.swapaxes(0, 1)
+        # Only what the crop can reach: the whole of a large image is more than OpenCV takes.
+        reach = math.ceil(np.abs(turn).sum(axis=1).max() * patch / 2) + self.settings.shift
+        rows, columns = (slice(max(0, at + patch // 2 - reach), at + patch // 2 + reach + 1) for at in (top, left))
+        place = middle + np.array([left - columns.start, top - rows.start])
+        matrix = np.column_stack([turn, place - turn @ middle])
+        image, mask = (
+            cv2.warpAffine(
+                np.ascontiguousarray(pixels[rows, columns]),
+                matrix,
+                (patch, patch),
+                flags=how | cv2.WARP_INVERSE_MAP,
+                borderMode=cv2.BORDER_REFLECT_101,
+            )
+            for pixels, how in ((pair.image, cv2.INTER_LINEAR), (pair.mask, cv2.INTER_NEAREST))
+        )
+        image = image.astype(np.float32)
         image = image[..., None] if image.ndim == 2 else image
         if image.shape[-1] != self.channels and self.channels == 1:
             image = image.mean(axis=-1, keepdims=True)
-        image = np.broadcast_to(image, (*image.shape[:2], self.channels))
-        return (image - pair.mean) * pair.scale, mask
+        wide = np.broadcast_to(image, (*image.shape[:2], self.channels))
+        return (wide - np.float32(pair.mean)) * np.float32(pair.scale), mask
+
+    def _turn(self) -> NDArray[np.float64]:
+        """(2, 2): from places (x, y) about the middle of a crop to those of the image; stretch, shear, a symmetry."""
+        stretch = self.settings.stretch
+        across, down = np.exp(self.rng.uniform(-stretch, stretch, 2))
+        turn = np.array([[across, self.rng.uniform(-stretch, stretch)], [0.0, down]])
+        if self.settings.dihedral:
+            turn = turn * self.rng.choice([-1.0, 1.0], 2)
+            turn = turn[:, ::-1] if self.rng.random() < 0.5 else turn
+        return turn
 
     def _corner(self, pair: Pair, height: int, width: int) -> tuple[int, int]:
         shift, patch = self.settings.shift, self.settings.patch
@@ -234,13 +252,3 @@ class Batches:
         offset = self.rng.uniform(-spread, spread, count)
         factors = torch.from_numpy(np.stack([contrast, offset]).astype(np.float32)).view(2, count, 1, 1, 1)
         return x * factors[0] + factors[1]
-
-
-def reflected(indices: NDArray[np.int64], length: int) -> NDArray[np.int64]:
-    """Indices folded back into 0..length-1 by reflection at the first and last pixel."""
-    if length == 1:
-        return np.zeros_like(indices)
-    period = 2 * (length - 1)
-    folded = np.abs(indices) % period
-    mirrored: NDArray[np.int64] = np.minimum(folded, period - folded)
-    return mirrored

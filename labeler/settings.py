@@ -85,6 +85,9 @@ class Settings(_Table):
     lr: float = _field(2e-3, "Peak learning rate of AdamW.", "Training", gt=0, le=1)
     dihedral: bool = _field(True, "Train on the eight rotations and reflections.", "Training")
     shift: int = _field(16, "Random shift of the crops, in pixels.", "Training", ge=0, le=512)
+    stretch: float = _field(
+        0.2, "Random stretch and shear of the crops along both axes, as a share.", "Training", ge=0, le=0.5
+    )
     brightness: float = _field(
         0.2, "Random change of brightness and contrast, in standard deviations.", "Training", ge=0, le=2
     )

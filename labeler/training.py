@@ -40,7 +40,10 @@ WARM_LR = 0.5  # of the peak, for a round that goes on from the champion: at the
 CHECK_EVERY = 100  # steps between looks at the stop rule
 CHECK_IMAGES = 16
 SIZING_IMAGES = 64
-STATISTICS_BATCHES = 8  # of crops, from which the BatchNorm statistics of the averaged weights are estimated
+STATISTICS_BATCHES = 16  # of crops, from which BatchNorm statistics are estimated
+# Of the steps from nothing, after which BatchNorm keeps its statistics. With those of each batch a network learns to
+# rely on them: ships of a core were found in a batch with an IoU of 0.97, alone with 0.27.
+HELD_FROM = 0.6
 RETRIES = 3
 STOP_IOU = 0.985  # mean IoU on the core (eval mode, averaged weights) at which nothing is left to learn
 
@@ -93,6 +96,7 @@ class Fit:
     average: ResidualUNet
     batch: int
     lr: float
+    warm: bool = False  # goes on from a champion
     steps: int = 0
     core_iou: float = 0.0
     notes: list[str] = field(default_factory=list)
@@ -204,7 +208,7 @@ def fit_for(settings: Settings, champion: ResidualUNet | None = None) -> Fit:
     network = ResidualUNet(config if champion is None else champion.config)
     if champion is not None:
         network.load_state_dict(champion.state_dict())
-    return Fit(network, ResidualUNet(network.config), settings.batch, settings.lr)
+    return Fit(network, ResidualUNet(network.config), settings.batch, settings.lr, champion is not None)
 
 
 def _attempt(job: TrainingJob, core: Core, fit: Fit, *, steps: int) -> Generator[Progress, None, str | None]:
@@ -212,6 +216,8 @@ def _attempt(job: TrainingJob, core: Core, fit: Fit, *, steps: int) -> Generator
     try:
         trainer = Trainer(job.settings, job.seed, core, fit, steps=steps)
         for step in range(steps):
+            if step == trainer.held_from:
+                yield from trainer.hold_statistics(step, steps)
             loss, chosen = trainer.step(step)
             if not math.isfinite(loss):
                 names = ", ".join(sorted({core.samples[index].image_path.name for index in chosen}))
@@ -250,6 +256,8 @@ class Trainer:
         self.average.load_state_dict(self.network.state_dict())
         rng = np.random.default_rng(seed)
         self.pace = Pace()
+        self.held_from = 0 if fit.warm else round(HELD_FROM * steps)
+        self.held = False
         self.batches = Batches(core, settings, rng, channels=self.network.config.in_channels)
         self.optimiser = torch.optim.AdamW(
             self.network.parameters(), lr=fit.lr, weight_decay=WEIGHT_DECAY, fused=self.device.type != "mps"
@@ -284,9 +292,20 @@ class Trainer:
             torch._foreach_lerp_(averaged, live, 1 - decay)
         return float(loss.detach()), chosen
 
+    def hold_statistics(self, done: int, total: int) -> Generator[Progress, None, None]:
+        """From here on BatchNorm computes what it will compute in eval mode; the average begins anew."""
+        if not self.fit.warm:
+            yield from self._estimate_statistics(self.network, done, total)
+        for norm in _norms(self.network):
+            norm.eval()
+        self.average.load_state_dict(self.network.state_dict())
+        self.held = True
+
     def check(self, done: int, total: int) -> Generator[Progress, None, None]:
         """Give the averaged weights sound statistics and measure them on the core, in eval mode."""
-        yield from self._estimate_statistics(done, total)
+        if not self.held:
+            yield from self._estimate_statistics(self.average, done, total)
+        self.average.eval()
         predictor = Predictor(self.average, device=str(self.device.type), scale=1.0)  # the pairs are at scale
         shown = np.unique(np.linspace(0, len(self.core) - 1, CHECK_IMAGES).astype(int))
         ious = []
@@ -297,27 +316,30 @@ class Trainer:
         self.fit.core_iou = float(np.mean(ious))
         yield Progress("checking", done, total, {"core_iou": self.fit.core_iou})
 
-    def _estimate_statistics(self, done: int, total: int) -> Generator[Progress, None, None]:
-        """BatchNorm statistics of the averaged weights: those of the live ones do not fit them."""
-        norms = [module for module in self.average.modules() if isinstance(module, nn.BatchNorm2d)]
+    def _estimate_statistics(self, network: ResidualUNet, done: int, total: int) -> Generator[Progress, None, None]:
+        """BatchNorm statistics of a network over many batches: a running average follows weights that move."""
+        norms = _norms(network)
         momenta = [norm.momentum for norm in norms]
         for norm in norms:
             norm.reset_running_stats()
             norm.momentum = None  # a plain average over the batches that follow
-        self.average.train()
+        network.train()
         for _ in range(STATISTICS_BATCHES):
             with torch.no_grad():  # never across a yield: it holds for the whole thread, and other work runs between
-                self._logits(self.average, self.batches.draw(self.fit.batch)[0])
+                self._logits(network, self.batches.draw(self.fit.batch)[0])
             yield Progress("checking", done, total)
         for norm, momentum in zip(norms, momenta, strict=True):
             norm.momentum = momentum
-        self.average.eval()
 
     def _logits(self, network: ResidualUNet, x: Tensor) -> Tensor:
         x = x.to(self.device, memory_format=torch.channels_last)
         with torch.autocast(self.device.type, self.dtype, enabled=self.dtype is not None):
             logits: Tensor = network(x)
         return logits
+
+
+def _norms(network: ResidualUNet) -> list[nn.BatchNorm2d]:
+    return [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
 
 
 def _placed(network: ResidualUNet, device: torch.device) -> ResidualUNet:

@@ -10,9 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from skimage import draw
 
 from labeler import checkpoint, images, masks, ships, sizing, training
-from labeler.dataset import Batches, Core, Pair, Sample, network_input, polarity_varies, reflected, standardisation
+from labeler.dataset import Batches, Core, Pair, Sample, network_input, polarity_varies, standardisation
 from labeler.device import autocast_dtype, choose_device, is_out_of_memory
 from labeler.driving import drain
 from labeler.errors import SettingsError, TrainingError
@@ -23,7 +24,7 @@ from labeler.records import Progress
 from labeler.settings import Settings, settings_from
 from labeler.ships import ShipsConfig
 from labeler.sizing import choose_sizing
-from labeler.training import RoundResult, TrainingJob, not_finite, run_round
+from labeler.training import RoundResult, Trainer, TrainingJob, fit_for, not_finite, run_round
 
 SMALL = ShipsConfig(size=64, margin=16, radii=(8.0, 14.0), sides=(6.0, 16.0))
 QUICK = Settings(base_width=4, patch=64, batch=4, steps=12, first_steps=12, shift=4, device="cpu")
@@ -246,7 +247,7 @@ def test_crops_keep_image_and_mask_together(tmp_path: Path) -> None:
     image_path, mask_path = tmp_path / "a.png", tmp_path / "a.mask.png"
     image_path.write_bytes(images.encode(mask * np.uint8(200)))
     masks.save(mask_path, mask)
-    settings = QUICK.model_copy(update={"brightness": 0.0, "shift": 20})
+    settings = QUICK.model_copy(update={"brightness": 0.0, "shift": 20, "stretch": 0.0})
     core = Core([Sample(image_path, mask_path)], classes=1, memory_mb=64)
     x, target, _ = Batches(core, settings, rng, channels=3).draw(40)
     assert x.shape == (40, 3, 64, 64)
@@ -254,11 +255,61 @@ def test_crops_keep_image_and_mask_together(tmp_path: Path) -> None:
     assert len({tile.numpy().tobytes() for tile in target}) > 30
 
 
+def test_stretched_crops_keep_image_and_mask_together(tmp_path: Path) -> None:
+    mask = np.zeros((90, 120), np.uint8)
+    mask[draw.ellipse(40, 70, 12, 16)] = 1
+    image_path, mask_path = tmp_path / "a.png", tmp_path / "a.mask.png"
+    image_path.write_bytes(images.encode(mask * np.uint8(200)))
+    masks.save(mask_path, mask)
+    settings = QUICK.model_copy(update={"brightness": 0.0, "stretch": 0.3})
+    core = Core([Sample(image_path, mask_path)], classes=1, memory_mb=64)
+    x, target, _ = Batches(core, settings, np.random.default_rng(0), channels=3).draw(60)
+    middle = (x[:, 0].max() + x[:, 0].min()) / 2  # between the two values that the image has
+    assert ((x[:, 0] > middle).long() != target).float().mean() < 0.005
+    whole = [int(tile.sum()) for tile in target if not (tile[[0, -1]].any() or tile[:, [0, -1]].any())]
+    assert min(whole) < 0.8 * mask.sum() < 1.1 * mask.sum() < max(whole)
+
+
 def test_batches_beyond_the_memory_budget_are_the_same(tmp_path: Path) -> None:
     samples = _samples(tmp_path, 3)
     kept, read_again = (Core(samples, classes=1, memory_mb=size) for size in (64, 0))
     drawn = [Batches(core, QUICK, np.random.default_rng(1), channels=3).draw(6)[0] for core in (kept, read_again)]
     assert torch.equal(drawn[0], drawn[1])
+
+
+def test_normalisation_keeps_its_statistics_in_the_last_steps(job: TrainingJob) -> None:
+    core, fit = Core(job.core, classes=1, memory_mb=64), fit_for(QUICK)
+    trainer = Trainer(QUICK, 0, core, fit, steps=5)
+    assert 0 < trainer.held_from < 5
+    for step in range(trainer.held_from):
+        trainer.step(step)
+    drain(trainer.hold_statistics(trainer.held_from, 5))
+    known, weights = _statistics(fit.network), [value.clone() for value in fit.network.parameters()]
+    trainer.step(trainer.held_from)
+    assert all(map(torch.equal, known, _statistics(fit.network)))
+    assert not all(map(torch.equal, weights, fit.network.parameters()))
+    assert all(map(torch.equal, known, _statistics(fit.average)))
+    batch = torch.randn(3, 3, 32, 32)
+    with torch.no_grad():  # what one image gives does not depend on the others of its batch
+        assert torch.allclose(fit.network(batch)[:1], fit.network(batch[:1]), atol=1e-4)
+
+
+def test_round_that_goes_on_keeps_the_statistics_of_the_champion(job: TrainingJob) -> None:
+    champion = ResidualUNet(NetworkConfig(base_width=4, dropout=0.0))
+    for values in _statistics(champion):
+        values.uniform_(0.5, 1.5)
+    core, fit = Core(job.core, classes=1, memory_mb=64), fit_for(QUICK, champion)
+    trainer = Trainer(QUICK, 0, core, fit, steps=5)
+    assert trainer.held_from == 0
+    drain(trainer.hold_statistics(0, 5))
+    trainer.step(0)
+    assert all(map(torch.equal, _statistics(champion), _statistics(fit.network)))
+
+
+def _statistics(network: ResidualUNet) -> list[torch.Tensor]:
+    norms = [module for module in network.modules() if isinstance(module, torch.nn.BatchNorm2d)]
+    found = [value for norm in norms for value in (norm.running_mean, norm.running_var)]
+    return [value for value in found if value is not None]
 
 
 def test_new_labels_fill_half_of_a_batch(tmp_path: Path) -> None:
@@ -278,11 +329,6 @@ def test_standardised_input_has_mean_zero_and_deviation_one_in_8_and_16_bit() ->
         assert abs(float(x.mean())) < 1e-4
         assert float(x.std()) == pytest.approx(1, abs=1e-3)
     assert standardisation(np.zeros((4, 4), np.uint8))[1] == pytest.approx(1.0)
-
-
-def test_reflected_indices_stay_inside() -> None:
-    assert reflected(np.arange(-3, 7), 4).tolist() == [3, 2, 1, 0, 1, 2, 3, 2, 1, 0]
-    assert reflected(np.arange(-3, 3), 1).tolist() == [0] * 6
 
 
 def test_inverted_images_are_trained_on_where_objects_are_dark_and_bright(tmp_path: Path) -> None:

@@ -24,12 +24,13 @@ NARROW = 8  # channels that fill at most half of a vector of 16 floats
 
 @dataclass(frozen=True, slots=True)
 class Statistics:
-    """Of one normalisation over a batch, by channel of the folded view (f C,): mean, biased variance, and the scale."""
+    """Of one normalisation, by channel of the folded view (f C,): mean, biased variance, and the scale."""
 
     mean: Tensor
     variance: Tensor
     weight: Tensor
     eps: float
+    held: bool = False  # whether they are those of the module: no batch moves them, no gradient goes through them
 
 
 def halved(x: Tensor) -> Tensor:
@@ -72,8 +73,12 @@ def conv_weight_grad(grad: Tensor, x: Tensor, weight: Tensor) -> tuple[Tensor, T
 
 
 def statistics(x: Tensor, norm: nn.BatchNorm2d) -> Statistics:
-    """Of a batch; moves the running statistics of ``norm`` as its forward in training mode does."""
+    """Of a batch; moves the running statistics of ``norm`` as its forward does. In eval mode the running ones."""
     rows, width = _rows(x), x.shape[1]
+    if not norm.training and norm.running_mean is not None and norm.running_var is not None:
+        folds = rows.shape[1] // width
+        mean, variance = norm.running_mean.repeat(folds), norm.running_var.repeat(folds)
+        return Statistics(mean, variance, norm.weight.detach().repeat(folds), norm.eps, held=True)
     unmoved = torch.zeros(rows.shape[1], dtype=norm.weight.dtype)  # its type is that of the result
     means, variances = torch.batch_norm_update_stats(rows, unmoved, unmoved, 0.0)
     mean = _averaged(means, width)
@@ -106,6 +111,9 @@ def norm_grads(grad: Tensor, x: Tensor, found: Statistics) -> tuple[Tensor, Tens
         _rows(grad), rows, None, found.mean, found.variance, None, None, False, found.eps, (False, True, True)
     )
     in_weight, in_bias = _averaged(in_weight, width), _averaged(in_bias, width)
+    if found.held:
+        zero = torch.zeros_like(found.mean)
+        return _affine(grad, found, zero, zero), in_weight[:width] * folds, in_bias[:width] * folds
     # weight / deviation * (grad - mean(grad) - normalised x * mean(grad * normalised x)), as two affine passes.
     share = -folds / count
     slope = (found.weight * in_weight).div_(found.variance + found.eps).mul_(share)

@@ -13,7 +13,7 @@ from labeler.bundle import Bundle
 from labeler.calibration import Figures, Pair
 from labeler.metrics import mean_iou
 from labeler.records import Image, Mask, Prediction, PredictionRecord
-from labeler.views import GreyZone, agreement
+from labeler.views import GreyZone, agreement, joined
 
 Planes = tuple[Mask, NDArray[np.uint8]]  # mask and probability (H, W)
 
@@ -59,12 +59,23 @@ def compared(
 def looked_at(
     viewer: Viewer, batch: Sequence[Image], predictions: Sequence[Prediction], zone: GreyZone, bundle: Bundle | None
 ) -> list[Prediction]:
-    """The predictions, those of the grey zone with ``view_iou_mean`` and ``view_iou_min``: pairwise plain IoU."""
+    """The predictions; those of the grey zone are what all orientations say together.
+
+    These have the signals ``view_iou_mean`` and ``view_iou_min``: pairwise plain IoU of the orientations. Of 2,000
+    ships, 40 had an IoU below 0.95 as seen once, 23 with the least sure fifth seen four times.
+    """
     chosen = zone.choose(_cheap(predictions, bundle))
     answers = list(predictions)
     for index, views in zip(chosen, viewer.views([batch[index] for index in chosen]), strict=True):
-        answers[index] = _with(answers[index], _agreed(answers[index], views, viewer.classes))
+        answers[index] = _joined(answers[index], views, viewer.classes)
     return answers
+
+
+def _joined(prediction: Prediction, views: Sequence[Planes], classes: int) -> Prediction:
+    masks, probabilities = zip((prediction.mask, prediction.probability), *views, strict=True)
+    mask, probability = joined(masks, probabilities, classes=classes)
+    found = _with(prediction, _agreed(prediction, views, classes))
+    return replace(found, mask=mask, probability=probability, foreground=float((mask > 0).mean()))
 
 
 def holdout_pair(
@@ -77,7 +88,10 @@ def holdout_pair(
     bundle: Bundle,
     seen: float,
 ) -> Pair:
-    """A prediction of a holdout image with all its signals, and what it is worth against the person's ``mask``."""
+    """A prediction of a holdout image with all its signals, and what it is worth against the person's ``mask``.
+
+    As seen once: most masks are, and the others are hardly worse for being seen more often.
+    """
     (prediction,) = compared([prediction], [previous], bundle, viewer.classes)
     prediction = _with(prediction, _agreed(prediction, viewer.views([image])[0], viewer.classes))
     return Pair(figures_of(prediction), mean_iou(prediction.mask, mask, classes=viewer.classes), seen)

@@ -173,10 +173,11 @@ class Batches:
         self.fresh = [index for index, sample in enumerate(core.samples) if sample.fresh]
         self.inverting = settings.invert == "yes" or (settings.invert == "auto" and polarity_varies(core))
 
-    def draw(self, count: int) -> tuple[Tensor, Tensor, list[int]]:
+    def draw(self, count: int, *, stretched: bool = True) -> tuple[Tensor, Tensor, list[int]]:
         """Inputs (count, channels, p, p) float32, targets (count, p, p) int64, and the samples they came from."""
         chosen = self._choose(count)
-        crops = [self._crop(self.core.pair(index)) for index in chosen]
+        stretch = self.settings.stretch if stretched else 0.0
+        crops = [self._crop(self.core.pair(index), stretch) for index in chosen]
         inputs = np.stack([image for image, _ in crops])
         targets = np.stack([mask for _, mask in crops])
         x = torch.from_numpy(inputs).movedim(-1, 1).expand(-1, self.channels, -1, -1)
@@ -189,9 +190,9 @@ class Batches:
         rest = self.rng.integers(len(self.core), size=count - new)
         return [int(index) for index in np.concatenate([chosen, rest])]
 
-    def _crop(self, pair: Pair) -> tuple[NDArray[np.float32], Mask]:
+    def _crop(self, pair: Pair, stretch: float) -> tuple[NDArray[np.float32], Mask]:
         """One standardised crop (p, p, channels) and its mask (p, p), turned and stretched, mirrored at the borders."""
-        patch, turn = self.settings.patch, self._turn()
+        patch, turn = self.settings.patch, self._turn(stretch)
         middle = np.full(2, (patch - 1) / 2)
         height, width = pair.mask.shape
         top, left = self._corner(pair, height, width)
@@ -217,9 +218,8 @@ class Batches:
         wide = np.broadcast_to(image, (*image.shape[:2], self.channels))
         return (wide - np.float32(pair.mean)) * np.float32(pair.scale), mask
 
-    def _turn(self) -> NDArray[np.float64]:
+    def _turn(self, stretch: float) -> NDArray[np.float64]:
         """(2, 2): from places (x, y) about the middle of a crop to those of the image; stretch, shear, a symmetry."""
-        stretch = self.settings.stretch
         across, down = np.exp(self.rng.uniform(-stretch, stretch, 2))
         turn = np.array([[across, self.rng.uniform(-stretch, stretch)], [0.0, down]])
         if self.settings.dihedral:

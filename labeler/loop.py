@@ -39,7 +39,7 @@ from labeler.waiting import COMPARED, CONSIDERED, Queue
 NEVER = math.inf  # a threshold that no confidence reaches
 # Of ``first_labels``. An early model knows what it does not know and asks for it; a long round makes it sure of itself.
 LEAST_CORE = 1.25
-GROWN = 1.25  # of the core at the last long round: then it is worth another one while nobody waits
+GROWN = 1.25  # of the core at the last long round: then it is worth another one while hardly anything waits
 CORE_OF_ITS_OWN = 4  # the same where a model was adopted
 
 
@@ -259,7 +259,7 @@ class Loop:
         return max(0, wanted - self.new_labels)
 
     def long_round_due(self) -> bool:
-        """True where the core has doubled since the last long round, or nothing waits and it has grown by a quarter.
+        """True where the core has doubled since the last long round, or hardly anything waits and it grew by a quarter.
 
         What was learnt in haste is learnt anew.
         """
@@ -269,7 +269,7 @@ class Loop:
         known = max((version.core_count for version in versions if version.metrics.get("long")), default=0)
         # A round from nothing throws away what an adopted model brought: not before the core is large enough.
         adopted, counts = any("adopted" in version.metrics for version in versions), self.project.counts()
-        if counts.queued + counts.pool == 0 and not adopted:
+        if counts.queued + counts.pool < settings.retrain_labels and not adopted:
             return counts.core >= GROWN * known
         least = CORE_OF_ITS_OWN if adopted else LEAST_CORE
         return counts.core >= max(2 * known, least * settings.first_labels)
@@ -332,7 +332,7 @@ class Loop:
     def finish_round(self, job: TrainingJob, result: RoundResult) -> RoundOutcome:
         """Record a round; publish its challenger unless the holdout speaks against it."""
         champion = self.project.champion()
-        published = not_worse(*evidence(result))
+        published = not_worse(*evidence(result), right_from=self.project.settings.wrong_below)
         ours, theirs = mean(result.challenger_ious), mean(result.champion_ious)
         self.project.add_version(
             result.path,

@@ -44,6 +44,7 @@ STATISTICS_BATCHES = 16  # of crops, from which BatchNorm statistics are estimat
 # Of the steps from nothing, after which BatchNorm keeps its statistics. With those of each batch a network learns to
 # rely on them: ships of a core were found in a batch with an IoU of 0.97, alone with 0.27.
 HELD_FROM = 0.6
+PLAIN_FROM = 0.8  # of the steps, after which crops are no longer stretched: the last word have pixels as they are
 RETRIES = 3
 STOP_IOU = 0.985  # mean IoU on the core (eval mode, averaged weights) at which nothing is left to learn
 
@@ -277,7 +278,7 @@ class Trainer:
             return self._step(step)
 
     def _step(self, step: int) -> tuple[float, list[int]]:
-        x, target, chosen = self.batches.draw(self.fit.batch)
+        x, target, chosen = self.batches.draw(self.fit.batch, stretched=step < PLAIN_FROM * self.total)
         for group in self.optimiser.param_groups:
             group["lr"] = self.lr(step)
         self.optimiser.zero_grad(set_to_none=True)

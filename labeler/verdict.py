@@ -21,12 +21,19 @@ def evidence(result: RoundResult) -> tuple[Sequence[float], Sequence[float] | No
     return (*ours, *(pair[0] for pair in result.recalled)), (*theirs, *(pair[1] for pair in result.recalled))
 
 
-def not_worse(challenger: Sequence[float], champion: Sequence[float] | None) -> bool:
-    """True unless the challenger's IoUs are below the champion's by more than one standard error (paired)."""
+def not_worse(challenger: Sequence[float], champion: Sequence[float] | None, *, right_from: float = 0.0) -> bool:
+    """True unless the challenger's IoUs are below the champion's by more than one standard error (paired).
+
+    Neither may they be lower at all while more images are newly wrong than newly right (IoU below ``right_from``):
+    a single image that was lost widens the standard error by which it would be excused.
+    """
     if not champion or len(challenger) != len(champion):
         return bool(np.isfinite(challenger).all())
     difference = np.asarray(challenger) - np.asarray(champion)
     spread = ASSUMED_SPREAD if len(difference) < FEW_PAIRS else float(difference.std(ddof=1))
+    lost = np.count_nonzero(np.asarray(challenger) < right_from) - np.count_nonzero(np.asarray(champion) < right_from)
+    if lost > 0 and difference.mean() < 0:
+        return False
     return bool(difference.mean() >= -spread / math.sqrt(len(difference)))
 
 

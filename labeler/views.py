@@ -49,6 +49,22 @@ def agreement(masks: Sequence[Mask], *, classes: int = 1) -> tuple[float, float]
     return float(pairs.mean()), float(pairs.min())
 
 
+def joined(
+    masks: Sequence[Mask], probabilities: Sequence[NDArray[np.uint8]], *, classes: int = 1
+) -> tuple[Mask, NDArray[np.uint8]]:
+    """Mask and probability (H, W) of several looks at one image: the mean probability of foreground, floored.
+
+    With several classes a foreground pixel gets the class that most masks give it, the lowest of equals.
+    """
+    total: NDArray[np.uint32] = np.sum(np.stack(probabilities), axis=0, dtype=np.uint32)
+    probability: NDArray[np.uint8] = (total // len(probabilities)).astype(np.uint8)
+    mask: Mask = (probability >= 128).astype(np.uint8)
+    if classes > 1:
+        votes = [np.sum(np.stack(masks) == value, axis=0) for value in range(1, classes + 1)]
+        mask = np.where(mask > 0, np.argmax(votes, axis=0) + 1, 0).astype(np.uint8)
+    return mask, probability
+
+
 def disagreement(probabilities: Sequence[NDArray[np.uint8]]) -> NDArray[np.uint8]:
     """Heat map (H, W), 0..255: twice the standard deviation of the foreground's probability over the views."""
     spread = np.std(np.stack(probabilities).astype(np.float32), axis=0)

@@ -21,7 +21,7 @@ from labeler.inference import JobImage, PredictionJob, Predictor, predict_files
 from labeler.metrics import mean_iou
 from labeler.networks import NetworkConfig, ResidualUNet
 from labeler.records import PredictionRecord
-from labeler.views import VIEWS, GreyZone, agreement, disagreement, unwarped, warped
+from labeler.views import VIEWS, GreyZone, agreement, disagreement, joined, unwarped, warped
 
 
 @pytest.fixture
@@ -96,7 +96,24 @@ def test_second_look_adds_signals_to_the_chosen_only(predictor: Predictor) -> No
     assert chosen == [2]
     signals = seen[2].signals
     assert 0 <= signals["view_iou_min"] <= signals["view_iou_mean"] <= 1
-    assert all(np.array_equal(one.mask, two.mask) for one, two in zip(seen, plain, strict=True))
+    assert all(np.array_equal(seen[index].mask, plain[index].mask) for index in (0, 1, 3, 4))
+    planes = [(plain[2].mask, plain[2].probability), *predictor.views([batch[2]])[0]]
+    mean = np.mean([probability.astype(float) for _, probability in planes], axis=0)
+    assert np.array_equal(seen[2].probability, np.floor(mean))
+    assert np.array_equal(seen[2].mask > 0, seen[2].probability >= 128)
+    assert seen[2].foreground == pytest.approx((seen[2].mask > 0).mean())
+
+
+def test_joined_looks_take_the_mean_and_the_commonest_class() -> None:
+    masks = [np.array([[2, 0, 1]]), np.array([[1, 0, 1]]), np.array([[2, 3, 0]])]
+    probabilities = [np.array([[200, 0, 255]]), np.array([[200, 100, 255]]), np.array([[200, 255, 0]])]
+    mask, probability = joined(
+        [plane.astype(np.uint8) for plane in masks],
+        [plane.astype(np.uint8) for plane in probabilities],
+        classes=3,
+    )
+    assert probability.tolist() == [[200, 118, 170]]
+    assert mask.tolist() == [[2, 0, 1]]
 
 
 def test_views_are_the_predictions_of_the_turned_image(predictor: Predictor) -> None:

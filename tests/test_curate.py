@@ -76,7 +76,8 @@ def test_bar_in_stepped_iou_stands_at_the_plain_iou_that_reaches_it(threshold: f
 
 
 def test_ours_labels_until_no_image_without_a_label_falls_short(tmp_path: Path) -> None:
-    experiment = _experiment(tmp_path)
+    # Seen once each, masks do not depend on which others were predicted with them.
+    experiment = _experiment(tmp_path, replace(PLAN, changes={**PLAN.changes, "grey_share": 0.0}))
     (result,), _ = _finish(experiment.results(["ours"], [0]))
     predictor = Predictor.load(tmp_path / result["model"])
     agreement, _ = _finish(measure(predictor, experiment.pairs, range(20)))
@@ -142,6 +143,13 @@ def test_folds_have_disjoint_cores(tmp_path: Path) -> None:
     assert [len(core) for core in cores] == [4, 4, 4]
     assert len(set().union(*cores)) == 12
     assert sum(isinstance(item, RunEnded) for item in told) == 3
+
+
+@pytest.mark.parametrize(("long", "taken"), [(5, 5), (0, 3)])
+def test_random_arms_take_as_many_steps_as_the_last_model_of_ours(tmp_path: Path, long: int, taken: int) -> None:
+    plan = replace(BRIEF, changes={**BRIEF.changes, "long_steps": long})
+    (result,), _ = _finish(_experiment(tmp_path, plan, count=8).results(["random-3"], [0]))
+    assert result["rounds"][0]["steps"] == taken
 
 
 def test_random_arms_are_nested_and_all_takes_every_label(tmp_path: Path) -> None:

@@ -286,6 +286,21 @@ def test_challenger_is_published_unless_the_holdout_speaks_against_it(
     assert not_worse(challenger, champion) is published
 
 
+@pytest.mark.parametrize(
+    ("challenger", "champion", "published"),
+    [
+        ((0.98,) * 9 + (0.65,), (0.97,) * 10, False),  # one image lost: a standard error of 0.033 would excuse it
+        ((0.98,) * 9 + (0.65,), (0.94,) * 10, True),  # the others are better for it
+        ((0.98,) * 8 + (0.65, 0.82), (0.97,) * 9 + (0.8,), True),  # one lost, one won
+    ],
+)
+def test_challenger_that_is_newly_wrong_somewhere_must_be_better_on_the_whole(
+    challenger: tuple[float, ...], champion: tuple[float, ...], published: bool
+) -> None:
+    assert not_worse(challenger, champion)
+    assert not_worse(challenger, champion, right_from=0.8075) is published
+
+
 def test_image_that_can_no_longer_be_read_is_set_apart(loop: Loop) -> None:
     _label(loop, 4)
     _publish(loop)
@@ -330,7 +345,7 @@ def test_status_tells_the_figures_of_the_strip(loop: Loop) -> None:
 
 
 def test_core_that_has_doubled_is_learnt_anew(loop: Loop) -> None:
-    loop.project.save_settings(loop.project.settings.model_copy(update={"long_steps": 50}))
+    loop.project.save_settings(loop.project.settings.model_copy(update={"long_steps": 50, "retrain_labels": 1}))
     _label(loop, 4)
     _publish(loop)
     assert not loop.round_due()  # the first model asks before it is made sure of itself
@@ -350,13 +365,16 @@ def test_core_that_has_doubled_is_learnt_anew(loop: Loop) -> None:
     assert loop.long_round_due()
 
 
-def test_long_round_is_made_where_nothing_waits_and_the_core_has_grown(loop: Loop) -> None:
-    loop.project.save_settings(loop.project.settings.model_copy(update={"long_steps": 50}))
+def test_long_round_is_made_where_hardly_anything_waits_and_the_core_has_grown(loop: Loop) -> None:
+    loop.project.save_settings(loop.project.settings.model_copy(update={"long_steps": 50, "retrain_labels": 1}))
     _label(loop, 4)
     _publish(loop)
     for record in loop.project.images(state=ImageState.POOL)[1:]:
         loop.exclude(record.image_id)
     assert not loop.long_round_due()
+    loop.project.save_settings(loop.project.settings.model_copy(update={"retrain_labels": 2}))
+    assert loop.long_round_due()  # one that waits does not make a round
+    loop.project.save_settings(loop.project.settings.model_copy(update={"retrain_labels": 1}))
     _record(loop, loop.project.images(state=ImageState.POOL)[0].image_id, 0.99)
     assert loop.project.counts().accepted == 1
     assert loop.long_round_due()

@@ -197,9 +197,8 @@ class Job:
         return settings_from({"seed": self.task.seed, **dict(self.options.set), **changes}, source="labels.py")
 
     def _train_on_all(self) -> None:
-        settings = self._settings()
-        if "first_steps" in Settings.model_fields:  # a ceiling that was stopped early would flatter every share of it
-            settings = self._settings(first_steps=max(settings.first_steps, self.options.all_steps))
+        # A ceiling that was stopped early would flatter every share of it.
+        settings = self._settings(long_steps=max(self._settings().long_steps, self.options.all_steps))
         training = train_on(
             self.pairs,
             [int(at) for at in self.train],
@@ -248,7 +247,7 @@ class Job:
 
     def _record(self, count: int, model: Path, **figures: Any) -> None:
         predictor = Predictor.load(model, device=self._settings().device)
-        agreement = drain(measure(predictor, self.pairs, self.test))
+        agreement = drain(measure(predictor, self.pairs, self.test, settings=self._settings()))
         summary = agreement.summary(Bar())
         line = {
             "set": self.task.name,

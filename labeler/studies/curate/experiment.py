@@ -96,13 +96,19 @@ class Experiment:
         figures = yield from self._curated(run, order, folder)
         model = figures.pop("model")
         begin = time.monotonic()
-        predictor = Predictor.load(model, device=self.plan.settings(run.seed).device)
+        settings = self.plan.settings(run.seed)
+        predictor = Predictor.load(model, device=settings.device)
+        ways = None if run.arm == "article" else settings  # the article sees every image once
         stream = figures.pop("agreement", None)
         if stream is None:
-            stream = yield from measure(predictor, self.pairs, np.sort(order), phase="measuring the stream")
+            stream = yield from measure(
+                predictor, self.pairs, np.sort(order), settings=ways, phase="measuring the stream"
+            )
         fresh = None
         if self.fresh is not None:
-            fresh = yield from measure(predictor, self.fresh, range(len(self.fresh)), phase="measuring fresh images")
+            fresh = yield from measure(
+                predictor, self.fresh, range(len(self.fresh)), settings=ways, phase="measuring fresh images"
+            )
         figures["seconds"]["measuring"] = time.monotonic() - begin
         _keep_figures(folder / FIGURES, stream, fresh)
         bar, labelled = self.plan.bar, [label["index"] for label in figures["history"]]

@@ -95,7 +95,9 @@ class Trials:
             return scores
         model = self.folder / "model.safetensors"
         masks = self.folder / "masks"
-        yield from train_on(self.pairs, subset, masks_folder=masks, output=model, settings=self.settings, seed=seed)
+        yield from train_on(
+            self.pairs, subset, masks_folder=masks, output=model, settings=self.settings, seed=seed, long=False
+        )
         predictor = Predictor.load(model, device=self.settings.device)
         measured = []
         for places in (self.jury.judges, self.jury.others):

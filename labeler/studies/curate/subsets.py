@@ -14,9 +14,19 @@ from labeler.training import RoundResult, TrainingJob, run_round
 
 
 def train_on(
-    pairs: Pairs, indices: Sequence[int], *, masks_folder: Path, output: Path, settings: Settings, seed: int
+    pairs: Pairs,
+    indices: Sequence[int],
+    *,
+    masks_folder: Path,
+    output: Path,
+    settings: Settings,
+    seed: int,
+    long: bool = True,
 ) -> Generator[Progress, None, RoundResult]:
-    """One round of the program's own trainer from nothing, with these labels for a core and no holdout."""
+    """One round of the program's own trainer from nothing, with these labels for a core and no holdout.
+
+    ``long``: with as many steps as the program's last models have had, where there are long rounds at all.
+    """
     masks_folder.mkdir(parents=True, exist_ok=True)
     output.parent.mkdir(parents=True, exist_ok=True)
     samples = []
@@ -26,5 +36,6 @@ def train_on(
             masks.save(mask_path, pairs.mask(index), durable=False)
         samples.append(Sample(pairs.path(index), mask_path))
         yield Progress("labelling", done, len(indices))
-    job = TrainingJob(core=tuple(samples), holdout=(), output=output, settings=settings, seed=seed)
+    long = long and settings.long_steps > 0
+    job = TrainingJob(core=tuple(samples), holdout=(), output=output, settings=settings, seed=seed, long=long)
     return (yield from run_round(job))

@@ -49,6 +49,7 @@ class Predictor:
         self.device = choose_device(device)
         self.dtype = autocast_dtype(self.device) or torch.float32
         self._pace = Pace()
+        self._zones: dict[tuple[float, float], GreyZone] = {}
         self._network = FoldedUNet(network.eval(), device=self.device, dtype=self.dtype)
 
     @classmethod
@@ -65,6 +66,11 @@ class Predictor:
         chosen = VIEWS[1:] if self.device.type == "cuda" else VIEWS[1:FEW]
         seen = iter(self._answers([warped(image, view) for image in batch for view in chosen], planes_of))
         return [[_unwarped_planes(next(seen), view) for view in chosen] for _ in batch]
+
+    def grey_zone(self, *, threshold: float, share: float) -> GreyZone:
+        """Which of this model's predictions are worth a second look; it knows those of earlier jobs. All on a GPU."""
+        share = 1.0 if self.device.type == "cuda" else share
+        return self._zones.setdefault((threshold, share), GreyZone(threshold=threshold, share=share))
 
     def heat(self, image: Image) -> Generator[None, None, NDArray[np.uint8]]:
         """Where the orientations of an image disagree (H, W), 0..255; one a step: each is a forward pass."""
@@ -196,7 +202,7 @@ def predict_files(
     predictor = predictor or Predictor.load(
         job.model_path, version=job.version, sha256=job.model_sha256, device=job.device
     )
-    zone = GreyZone(threshold=job.threshold, share=1.0 if predictor.device.type == "cuda" else job.grey_share)
+    zone = predictor.grey_zone(threshold=job.threshold, share=job.grey_share)
     for batch in _decoded_ahead(job.items):
         failed: list[PredictionRecord | FailedImage] = [item for item in batch if isinstance(item, FailedImage)]
         readable = [item for item in batch if not isinstance(item, FailedImage)]

@@ -154,6 +154,18 @@ def test_job_compares_with_the_stored_mask_of_the_version_before(tmp_path: Path)
     assert "view_iou_mean" in second
 
 
+def test_share_of_second_looks_holds_over_jobs(tmp_path: Path, predictor: Predictor) -> None:
+    looks = 0
+    for seed in range(10):
+        path = tmp_path / f"{seed}.png"
+        path.write_bytes(images.encode(_image(seed)))
+        item = JobImage(seed, path, sha256_of_file(path))
+        job = PredictionJob((item,), tmp_path / "predictions", tmp_path, 3, grey_share=0.2, threshold=0.5)
+        records = [record for step in predict_files(job, predictor) for record in step]
+        looks += sum(isinstance(record, PredictionRecord) and "view_iou_min" in record.signals for record in records)
+    assert 1 <= looks <= 3
+
+
 def test_bundle_survives_text(predictor: Predictor) -> None:
     mask = np.zeros((32, 48), np.uint8)
     mask[4:20, 4:30] = 1

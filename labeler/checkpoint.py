@@ -73,7 +73,7 @@ def load(path: Path, *, sha256: str | None = None) -> Checkpoint:
     weights = read(path, payload)
     told = _header(payload) if read is _read_safetensors else {}
     config = _config_of(path, weights, told or _json_beside(path).get("config", {}))
-    checkpoint = Checkpoint(config, weights, _story(path))
+    checkpoint = Checkpoint(config, weights, metrics_of(path))
     try:
         checkpoint.network()
     except CheckpointError as error:
@@ -133,7 +133,8 @@ def _header(payload: bytes) -> dict[str, Any]:
     return config if isinstance(config, dict) else {}
 
 
-def _story(path: Path) -> dict[str, Any]:
+def metrics_of(path: Path) -> dict[str, Any]:
+    """What the JSON file beside a model tells of it; {} where there is none. Nothing in it has been checked."""
     metrics = _json_beside(path).get("metrics", {})
     return metrics if isinstance(metrics, dict) else {}
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from labeler import layout, masks, projectfile, provenance, schema
+from labeler.bundle import Bundle
+from labeler.checkpoint import metrics_of
 from labeler.database import Database, now
 from labeler.errors import MaskError
 from labeler.files import sha256_of, sha256_of_file
@@ -129,22 +132,45 @@ def _adopt_models(folder: Path, database: Database, ledger: Ledger) -> int:
     seen = None if row is None else row[0]
     champion = seen if seen in numbers else max(numbers, default=None)
     for number, path in zip(numbers, paths, strict=True):
-        ledger.add_version(
-            VersionRecord(
-                version=number,
-                path=path,
-                sha256=sha256_of_file(path),
-                parent=None,
-                status=VersionStatus.CHAMPION if number == champion else VersionStatus.RETIRED,
-                core_count=0,
-                holdout_count=0,
-                holdout_iou=None,
-                core_iou=None,
-                created=now(),
-                metrics={},
-            )
-        )
+        status = VersionStatus.CHAMPION if number == champion else VersionStatus.RETIRED
+        ledger.add_version(_version(number, path, status))
     return len(paths)
+
+
+def _version(number: int, path: Path, status: VersionStatus) -> VersionRecord:
+    """A version with the figures of its JSON file, as far as they can be what they claim."""
+    told = metrics_of(path)
+    return VersionRecord(
+        version=number,
+        path=path,
+        sha256=sha256_of_file(path),
+        parent=None,
+        status=status,
+        core_count=_count(told.get("core_count")),
+        holdout_count=_count(told.get("holdout_count")),
+        holdout_iou=_iou(told.get("holdout_iou")),
+        core_iou=_iou(told.get("core_iou")),
+        created=now(),
+        metrics={"long": True} if told.get("long") is True else {},
+        bundle=_bundle(told.get("bundle")),
+    )
+
+
+def _count(value: object) -> int:
+    return value if isinstance(value, int) and value >= 0 else 0
+
+
+def _iou(value: object) -> float | None:
+    return value if isinstance(value, float) and 0 <= value <= 1 else None
+
+
+def _bundle(value: object) -> str:
+    text = json.dumps(value)
+    try:
+        Bundle.from_text(text)
+    except ValueError:
+        return ""
+    return text
 
 
 def _move_aside(folder: Path) -> Path | None:

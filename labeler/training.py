@@ -127,6 +127,7 @@ def run_round(job: TrainingJob) -> Generator[Progress, None, RoundResult]:
         "seconds": round(seconds, 2),
         "seed": job.seed,
         "from_scratch": champion is None,
+        "long": job.long,
         "base_width": sizing.base_width,
         "scale": sizing.scale,
         "sizing": sizing.reason,
@@ -359,7 +360,10 @@ def _recall(
     vectors: list[NDArray[np.float32]] = []
     recalled: list[tuple[float, float]] = []
     for index in map(int, shown):
-        pair = core.pair(index) if core.scale == 1 else read_pair(core.samples[index], classes=core.classes)
+        try:
+            pair = core.pair(index) if core.scale == 1 else read_pair(core.samples[index], classes=core.classes)
+        except (ImageError, MaskError):  # there when the round began
+            continue
         prediction = challenger.predict([pair.image])[0]
         assert prediction.embedding is not None
         vectors.append(prediction.embedding)
@@ -367,7 +371,8 @@ def _recall(
             ours = mean_iou(prediction.mask, pair.mask, classes=core.classes)
             recalled.append((ours, _iou(before, pair)))
         yield Progress("judging", len(vectors), len(shown))
-    return Bundle(None, job.settings.threshold, np.stack(vectors)), tuple(recalled)
+    known = np.stack(vectors) if vectors else np.zeros((0, 0), np.float32)
+    return Bundle(None, job.settings.threshold, known), tuple(recalled)
 
 
 def _judge(

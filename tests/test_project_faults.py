@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import json
 import os
 import random
 import signal
@@ -17,6 +18,7 @@ import numpy as np
 import pytest
 
 from labeler import masks, pixels, provenance, schema, volume
+from labeler.bundle import Bundle
 from labeler.editing import MaskEditor
 from labeler.errors import LabelerError, MaskError, ProjectError, ProjectLocked, SettingsError, StorageError
 from labeler.files import sha256_of
@@ -611,6 +613,25 @@ def test_catalogue_is_rebuilt_from_the_files(project: Project, tmp_path: Path) -
         assert again.add([item(tmp_path, n) for n in range(5)]) == [5, 6, 7]
         assert again.resolve(2) == tmp_path / "1.png"
         assert commit(again, 2, noise(5)).revision == 3
+
+
+def test_rebuilt_versions_have_the_figures_of_their_files_as_far_as_these_are_sound(project: Project) -> None:
+    add_versions(project)
+    told = {"core_count": 12, "holdout_count": 3, "holdout_iou": 0.75, "long": True, "core_iou": 7.0}
+    told["bundle"] = json.loads(Bundle(None, 0.8).to_text())
+    for name, metrics in (
+        ("0001", told),
+        ("0002", {"core_count": "many", "holdout_iou": None, "bundle": {"width": "x"}}),
+    ):
+        (project.models_folder / f"{name}.json").write_text(json.dumps({"metrics": metrics}))
+    project.close()
+    rebuild(project.folder)
+    with Project.open(project.folder) as again:
+        sound, crafted = again.versions()
+        assert (sound.core_count, sound.holdout_count, sound.holdout_iou, sound.core_iou) == (12, 3, 0.75, None)
+        assert sound.metrics == {"long": True}
+        assert Bundle.from_text(sound.bundle).threshold == 0.8
+        assert (crafted.core_count, crafted.holdout_iou, crafted.metrics, crafted.bundle) == (0, None, {}, "")
 
 
 def test_missing_catalogue_is_rebuilt(project: Project) -> None:

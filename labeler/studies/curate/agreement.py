@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -13,7 +13,7 @@ from labeler import masks
 from labeler.cascade import looked_at
 from labeler.inference import Predictor
 from labeler.metrics import Floats, iou, stepped_iou
-from labeler.records import Image, Mask, Progress
+from labeler.records import Progress
 from labeler.settings import Settings
 from labeler.studies.curate.pairs import Indices, Pairs
 from labeler.views import GreyZone
@@ -95,13 +95,11 @@ def measure(
     indices: Sequence[int] | Indices,
     *,
     settings: Settings | None = None,
-    stored: Callable[[int], Mask | None] = lambda _: None,
     phase: str = "measuring",
 ) -> Generator[Progress, None, Agreement]:
     """Predict these pairs in small batches and compare with the truth; only the figures are kept.
 
     With the ``settings`` of a project as the program does there: the grey zone is seen in further orientations.
-    ``stored`` knows masks that the predictor has made before, by place.
     """
     zone = None if settings is None else GreyZone(threshold=settings.threshold, share=settings.grey_share)
     plain: list[float] = []
@@ -109,23 +107,13 @@ def measure(
     places: NDArray[np.int64] = np.asarray(indices, np.int64)
     for start in range(0, len(places), AT_ONCE):
         batch = [int(index) for index in places[start : start + AT_ONCE]]
-        found = {index: mask for index in batch if (mask := stored(index)) is not None}
-        missing = [index for index in batch if index not in found]
-        found |= zip(missing, _predicted(predictor, [pairs.image(index) for index in missing], zone), strict=True)
-        for index in batch:
-            mask = found[index]
-            truth = masks.checked(
-                pairs.mask(index), shape=(mask.shape[0], mask.shape[1]), classes=1, name=pairs.path(index).name
-            )
-            plain.append(float(iou(mask, truth)))
-            stepped.append(float(stepped_iou(mask, truth)))
+        seen = [pairs.image(index) for index in batch]
+        predictions = predictor.predict(seen)
+        predictions = predictions if zone is None else looked_at(predictor, seen, predictions, zone, None)
+        for index, prediction in zip(batch, predictions, strict=True):
+            shape = (prediction.mask.shape[0], prediction.mask.shape[1])
+            truth = masks.checked(pairs.mask(index), shape=shape, classes=1, name=pairs.path(index).name)
+            plain.append(float(iou(prediction.mask, truth)))
+            stepped.append(float(stepped_iou(prediction.mask, truth)))
         yield Progress(phase, start + len(batch), len(places))
     return Agreement(places, np.array(plain), np.array(stepped))
-
-
-def _predicted(predictor: Predictor, batch: list[Image], zone: GreyZone | None) -> list[Mask]:
-    if not batch:
-        return []
-    predictions = predictor.predict(batch)
-    predictions = predictions if zone is None else looked_at(predictor, batch, predictions, zone, None)
-    return [prediction.mask for prediction in predictions]

@@ -18,7 +18,7 @@ from labeler.files import write_atomically
 from labeler.inference import Predictor
 from labeler.loop import Loop
 from labeler.project import Project
-from labeler.records import ImageRecord, ImageState, LabelRecord, Mask, Progress
+from labeler.records import ImageRecord, ImageState, LabelRecord, Progress
 from labeler.studies.curate.agreement import Agreement, measure
 from labeler.studies.curate.pairs import Indices, Pairs, PairsOracle, stream_items
 from labeler.studies.curate.plan import Plan
@@ -100,24 +100,9 @@ class Curation:
             yield from self._learn(asked)
 
     def _measured(self, model: Path, version: int) -> Generator[Progress, None, Agreement]:
-        """What this model makes of every streamed image; masks that lie in the project are not made again."""
-        begin = time.monotonic()
-        known = {record.path: record.image_id for record in self._open_images() if record.model_version == version}
-
-        def stored(index: int) -> Mask | None:
-            image_id = known.get(self.pairs.path(index))
-            found = None if image_id is None else self.project.prediction(image_id)
-            return None if found is None else found[0]
-
-        predictor = Predictor.load(model, version=version, device=self.project.settings.device)
-        agreement = yield from measure(
-            predictor,
-            self.pairs,
-            np.sort(self.order),
-            settings=self.project.settings,
-            stored=stored,
-            phase="sweeping",
-        )
+        begin, settings = time.monotonic(), self.project.settings
+        predictor = Predictor.load(model, version=version, device=settings.device)
+        agreement = yield from measure(predictor, self.pairs, np.sort(self.order), settings=settings, phase="sweeping")
         self.clock.prediction += time.monotonic() - begin
         return agreement
 

@@ -73,7 +73,7 @@ QTableView { gridline-color: $border; }
 
 QTabWidget::pane { border: none; border-top: 1px solid $border; }
 QTabBar { background: transparent; }
-QTabBar::tab { background: transparent; color: $muted; padding: ${p8}px ${p10}px; border: none;
+QTabBar::tab { background: transparent; color: $muted; padding: ${p8}px ${p6}px; border: none;
   border-bottom: 2px solid transparent; }
 QTabBar::tab:hover { color: $text; }
 QTabBar::tab:selected { color: $text; border-bottom: 2px solid $accent; font-weight: 600; }

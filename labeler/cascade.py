@@ -15,6 +15,7 @@ from labeler.metrics import mean_iou
 from labeler.records import Image, Mask, Prediction, PredictionRecord
 from labeler.views import GreyZone, agreement, joined
 
+STANDS_FROM = 0.95  # IoU with the mask of the version before from which an accepted one is left as it is
 Planes = tuple[Mask, NDArray[np.uint8]]  # mask and probability (H, W)
 
 
@@ -54,6 +55,11 @@ def compared(
             found["kept"] = mean_iou(prediction.mask, mask, classes=classes)
         answers.append(_with(prediction, found))
     return answers
+
+
+def stands(prediction: Prediction | PredictionRecord) -> bool:
+    """Whether the mask of the version before is borne out."""
+    return prediction.signals.get("kept", 0.0) >= STANDS_FROM
 
 
 def looked_at(

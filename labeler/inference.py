@@ -18,7 +18,7 @@ from torch.nn import functional
 from labeler import checkpoint, images, masks
 from labeler.appearance import appearance
 from labeler.bundle import Bundle
-from labeler.cascade import Planes, compared, looked_at
+from labeler.cascade import Planes, compared, looked_at, stands
 from labeler.confidence import planes_of, predictions_of
 from labeler.dataset import network_input, resized
 from labeler.device import Pace, autocast_dtype, choose_device, is_out_of_memory, release_memory
@@ -161,12 +161,16 @@ def _ramp(side: int) -> Tensor:
 
 @dataclass(frozen=True, slots=True)
 class JobImage:
-    """One image to predict; ``sha256`` guards against a changed file, ``before`` is the version that answered last."""
+    """One image to predict; ``sha256`` guards against a changed file, ``before`` is the version that answered last.
+
+    ``accepted``: its mask stands if the new one bears it out, so that no more is asked then.
+    """
 
     image_id: int
     path: Path
     sha256: str
     before: int | None = None
+    accepted: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,7 +206,6 @@ def predict_files(
     predictor = predictor or Predictor.load(
         job.model_path, version=job.version, sha256=job.model_sha256, device=job.device
     )
-    zone = predictor.grey_zone(threshold=job.threshold, share=job.grey_share)
     for batch in _decoded_ahead(job.items):
         failed: list[PredictionRecord | FailedImage] = [item for item in batch if isinstance(item, FailedImage)]
         readable = [item for item in batch if not isinstance(item, FailedImage)]
@@ -211,11 +214,22 @@ def predict_files(
             predictor.predict(batch_images), [_stored(job, item) for item, _ in readable], job.bundle, predictor.classes
         )
         if job.grey_share > 0:
-            predictions = looked_at(predictor, batch_images, predictions, zone, job.bundle)
+            predictions = _seen_again(job, predictor, readable, predictions)
         yield failed + [
             store(job.folder, item.image_id, job.version, prediction)
             for (item, _), prediction in zip(readable, predictions, strict=True)
         ]
+
+
+def _seen_again(
+    job: PredictionJob, predictor: Predictor, batch: list[tuple[JobImage, Image]], predictions: list[Prediction]
+) -> list[Prediction]:
+    """The predictions, those of the grey zone seen in further orientations; accepted masks that stand are not in it."""
+    zone = predictor.grey_zone(threshold=job.threshold, share=job.grey_share)
+    asked = [at for at, (item, _) in enumerate(batch) if not (item.accepted and stands(predictions[at]))]
+    seen = looked_at(predictor, [batch[at][1] for at in asked], [predictions[at] for at in asked], zone, job.bundle)
+    answers = dict(enumerate(predictions)) | dict(zip(asked, seen, strict=True))
+    return list(answers.values())
 
 
 def _stored(job: PredictionJob, item: JobImage) -> Mask | None:

@@ -38,7 +38,7 @@ from labeler.waiting import COMPARED, CONSIDERED, Queue
 
 NEVER = math.inf  # a threshold that no confidence reaches
 # Of ``first_labels``. An early model knows what it does not know and asks for it; a long round makes it sure of itself.
-LEAST_CORE = 1.25
+LEAST_CORE = 1.6
 GROWN = 1.25  # of the core at the last long round: then it is worth another one while hardly anything waits
 CORE_OF_ITS_OWN = 4  # the same where a model was adopted
 
@@ -428,7 +428,8 @@ class Loop:
 
 
 def _job_image(record: ImageRecord) -> JobImage:
-    return JobImage(record.image_id, record.path, record.sha256, record.model_version)
+    accepted = record.state is ImageState.ACCEPTED
+    return JobImage(record.image_id, record.path, record.sha256, record.model_version, accepted)
 
 
 def _prediction_rank(record: ImageRecord) -> int:

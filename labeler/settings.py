@@ -76,7 +76,7 @@ class Settings(_Table):
     steps: int = _field(100, "Most steps of a round that goes on from the champion.", "Training", ge=1, le=1_000_000)
     first_steps: int = _field(400, "Most steps of the first round.", "Training", ge=1, le=1_000_000)
     long_steps: int = _field(
-        1000,
+        1500,
         "Most steps of the round from nothing when the core has doubled; 0: no such round.",
         "Training",
         ge=0,

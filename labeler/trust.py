@@ -12,7 +12,7 @@ import numpy as np
 
 from labeler.accepts import Accept, Answer, Audit
 from labeler.bundle import Bundle
-from labeler.cascade import figures_of
+from labeler.cascade import figures_of, stands
 from labeler.certificate import ALPHA, Audited, Bound, bound, strata_bounds
 from labeler.drift import Watch
 from labeler.errors import MaskError
@@ -22,7 +22,6 @@ from labeler.metrics import mean_iou
 from labeler.project import Project
 from labeler.records import LabelRecord, Mask, PredictionRecord
 
-STANDS_FROM = 0.95  # IoU with the champion's mask from which an accepted one is left as it is
 STRICTEST = 0.95  # confidence that the gate asks for while the alarm lasts
 ALARM_FACTOR = 4  # audits while the alarm lasts, beside those before
 LAG_S = 2.0  # between two counts of all accept events, some 50 ms for 1e5 of them
@@ -102,7 +101,7 @@ class Trust:
 
     def standing(self, records: Iterable[PredictionRecord]) -> set[int]:
         """Images whose stored mask the new prediction bears out, so that it stands if it is an accepted one."""
-        return {record.image_id for record in records if record.signals.get("kept", 0.0) >= STANDS_FROM}
+        return {record.image_id for record in records if stands(record)}
 
     def probability_seen(self, label: LabelRecord, *, probe: bool) -> float:
         """How likely an image like this one was to come to the holdout: a probe's coin, or the queue's turn as well."""

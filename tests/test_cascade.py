@@ -154,6 +154,20 @@ def test_job_compares_with_the_stored_mask_of_the_version_before(tmp_path: Path)
     assert "view_iou_mean" in second
 
 
+def test_accepted_mask_that_stands_is_not_looked_at_again(tmp_path: Path) -> None:
+    model, path = tmp_path / "1.safetensors", tmp_path / "a.png"
+    checkpoint.save(model, Checkpoint.of(ResidualUNet(NetworkConfig(base_width=2))))
+    path.write_bytes(images.encode(_image(0)))
+    digest, looks = sha256_of_file(path), []
+    for version, accepted in ((1, False), (2, True), (3, False)):
+        item = JobImage(1, path, digest, before=version - 1, accepted=accepted)
+        job = PredictionJob((item,), tmp_path / "predictions", model, version, grey_share=1.0, threshold=0.5)
+        (record,) = (record for step in predict_files(job) for record in step)
+        assert isinstance(record, PredictionRecord)
+        looks.append("view_iou_min" in record.signals)
+    assert looks == [True, False, True]
+
+
 def test_share_of_second_looks_holds_over_jobs(tmp_path: Path, predictor: Predictor) -> None:
     looks = 0
     for seed in range(10):

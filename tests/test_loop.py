@@ -345,7 +345,9 @@ def test_status_tells_the_figures_of_the_strip(loop: Loop) -> None:
 
 
 def test_core_that_has_doubled_is_learnt_anew(loop: Loop) -> None:
-    loop.project.save_settings(loop.project.settings.model_copy(update={"long_steps": 50, "retrain_labels": 1}))
+    loop.project.save_settings(
+        loop.project.settings.model_copy(update={"long_steps": 50, "retrain_labels": 1, "first_labels": 3})
+    )
     _label(loop, 4)
     _publish(loop)
     assert not loop.round_due()  # the first model asks before it is made sure of itself
@@ -396,7 +398,7 @@ def test_no_round_is_due_once_the_core_is_gone(loop: Loop) -> None:
 
 
 def test_long_round_that_failed_is_due_again(loop: Loop) -> None:
-    loop.project.save_settings(loop.project.settings.model_copy(update={"long_steps": 50}))
+    loop.project.save_settings(loop.project.settings.model_copy(update={"long_steps": 50, "first_labels": 3}))
     _label(loop, 4)
     _publish(loop)
     _label_unasked(loop, 3)

@@ -18,7 +18,7 @@ from safetensors.torch import save as save_safetensors
 from torch import Tensor
 
 from labeler.errors import CheckpointError
-from labeler.files import sha256_of, write_atomically
+from labeler.files import json_beside, metrics_of, sha256_of, write_atomically
 from labeler.networks import NetworkConfig, ResidualUNet
 from labeler.settings import SMALLEST_SCALE
 
@@ -72,7 +72,7 @@ def load(path: Path, *, sha256: str | None = None) -> Checkpoint:
     read = _read_torch if path.suffix.lower() in (".pt", ".pth") else _read_safetensors
     weights = read(path, payload)
     told = _header(payload) if read is _read_safetensors else {}
-    config = _config_of(path, weights, told or _json_beside(path).get("config", {}))
+    config = _config_of(path, weights, told or json_beside(path).get("config", {}))
     checkpoint = Checkpoint(config, weights, metrics_of(path))
     try:
         checkpoint.network()
@@ -131,20 +131,6 @@ def _header(payload: bytes) -> dict[str, Any]:
     except ValueError:
         return {}
     return config if isinstance(config, dict) else {}
-
-
-def metrics_of(path: Path) -> dict[str, Any]:
-    """What the JSON file beside a model tells of it; {} where there is none. Nothing in it has been checked."""
-    metrics = _json_beside(path).get("metrics", {})
-    return metrics if isinstance(metrics, dict) else {}
-
-
-def _json_beside(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(path.with_suffix(".json").read_text("utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return content if isinstance(content, dict) else {}
 
 
 def _first_line(error: BaseException) -> str:

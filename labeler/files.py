@@ -1,12 +1,14 @@
-"""The one way to write a file, hashes, and where the shipped files lie."""
+"""The one way to write a file, hashes, where the shipped files lie, and what is told beside a model."""
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
+import json
 import os
 import secrets
 from pathlib import Path
+from typing import Any
 
 from labeler.errors import StorageError
 
@@ -75,3 +77,18 @@ def prediction_paths(folder: Path, image_id: int, version: int) -> tuple[Path, P
     """Files of a prediction below ``predictions/``: mask and probabilities, both PNG."""
     place = folder / f"{version:04d}"
     return place / f"{image_id}.mask.png", place / f"{image_id}.prob.png"
+
+
+def metrics_of(path: Path) -> dict[str, Any]:
+    """What the JSON file beside a model tells of it; {} where there is none. Nothing in it has been checked."""
+    metrics = json_beside(path).get("metrics", {})
+    return metrics if isinstance(metrics, dict) else {}
+
+
+def json_beside(path: Path) -> dict[str, Any]:
+    """The object in the JSON file beside a model; {} where there is none."""
+    try:
+        content = json.loads(path.with_suffix(".json").read_text("utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}

@@ -10,10 +10,9 @@ from typing import Any
 
 from labeler import layout, masks, projectfile, provenance, schema
 from labeler.bundle import Bundle
-from labeler.checkpoint import metrics_of
 from labeler.database import Database, now
 from labeler.errors import MaskError
-from labeler.files import sha256_of, sha256_of_file
+from labeler.files import metrics_of, sha256_of, sha256_of_file
 from labeler.ledger import Ledger, NewLabel
 from labeler.locations import Locations
 from labeler.records import LabelOrigin, Split, VersionRecord, VersionStatus

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from labeler.openmp import wait_briefly
+
 if TYPE_CHECKING:
     from pytestqt.qtbot import QtBot
     from sessions import FakeEngine
@@ -18,8 +20,7 @@ if TYPE_CHECKING:
     from labeler.ui.window import MainWindow
 
 # Set before anything imports torch or Qt.
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-os.environ.setdefault("GOMP_SPINCOUNT", "10000")
+wait_briefly()
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 # A shell that runs the tests in the background leaves SIGINT ignored, for us and for every child of ours.
 signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -16,7 +16,6 @@ from labeler.metrics import Floats, iou, stepped_iou
 from labeler.records import Progress
 from labeler.settings import Settings
 from labeler.studies.curate.pairs import Indices, Pairs
-from labeler.views import GreyZone
 
 Metric = Literal["iou", "stepped"]
 METRICS: dict[Metric, str] = {"iou": "plain IoU", "stepped": "stepped IoU"}
@@ -101,7 +100,9 @@ def measure(
 
     With the ``settings`` of a project as the program does there: the grey zone is seen in further orientations.
     """
-    zone = None if settings is None else GreyZone(threshold=settings.threshold, share=settings.grey_share)
+    zone = None
+    if settings is not None:
+        zone = predictor.grey_zone(threshold=settings.threshold, share=settings.grey_share)
     plain: list[float] = []
     stepped: list[float] = []
     places: NDArray[np.int64] = np.asarray(indices, np.int64)

@@ -63,10 +63,12 @@ class Pace:
     """As many threads as are fastest just now, up to those that torch is set to.
 
     Threads that wait for one another are slower than a single one as soon as another program keeps a core busy: now
-    and then a few steps are timed with all, half of them and one.
+    and then a few steps are timed with all, half of them and one. Where they are ``fixed`` it is all: sums over another
+    number of threads are rounded differently, and training amplifies that.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, fixed: bool = False) -> None:
+        self._fixed = fixed
         self._most, self._steps = 0, 0
         self._seconds: dict[int, float] = {}
 
@@ -76,7 +78,7 @@ class Pace:
         most = torch.get_num_threads()
         if most != self._most:
             self._most, self._steps = most, 0
-        trials = sorted({most, (most + 1) // 2, 1}, reverse=True)
+        trials = [most] if self._fixed else sorted({most, (most + 1) // 2, 1}, reverse=True)
         turn = self._steps % PACE_EVERY // PACE_TRIALS
         if self._steps % PACE_EVERY == 0:
             self._seconds = dict.fromkeys(trials, math.inf)

@@ -257,7 +257,7 @@ class Trainer:
         self.average = _placed(fit.average, self.device)
         self.average.load_state_dict(self.network.state_dict())
         rng = np.random.default_rng(seed)
-        self.pace = Pace()
+        self.pace = Pace(fixed=settings.threads > 0)
         self.held_from = 0 if fit.warm else round(HELD_FROM * steps)
         self.held = False
         self.batches = Batches(core, settings, rng, channels=self.network.config.in_channels)

@@ -58,6 +58,11 @@ def test_one_thread_is_never_made_two(monkeypatch: pytest.MonkeyPatch) -> None:
     assert set(Clock(monkeypatch, {1: 1.0}).run(Pace(), PACE_EVERY + 1)) == {1}
 
 
+def test_fixed_number_of_threads_is_kept_whatever_is_faster(monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.set_num_threads(2)
+    assert set(Clock(monkeypatch, {2: 2.0, 1: 1.0}).run(Pace(fixed=True), PACE_EVERY + 1)) == {2}
+
+
 def test_failed_step_gives_the_threads_back_and_counts_for_nothing() -> None:
     torch.set_num_threads(2)
     pace = Pace()

@@ -86,7 +86,8 @@ def markdown(values: dict[str, Any]) -> str:
         "## How it was found",
         "Each time a mask was accepted without a look, a secret coin decided whether a person audits it, blind: no "
         "confidence shown, in no telling order. What was found wrong was mended. The bound holds at any time, "
-        "however often one looks, whatever models and images have done in between.",
+        "however often one looks, whatever models and images have done in between. The evidence of all epochs is "
+        "multiplied, so that it holds for all of them together.",
         _table(
             ("epoch", "coin", "wrong below IoU", "reason", "SHA-256 of the seed"),
             [

@@ -16,6 +16,9 @@ from numpy.typing import NDArray
 from scipy.special import betainc, betaincinv, betaln
 from scipy.stats import binom, hypergeom
 
+Floats = NDArray[np.float64]
+SMALLEST = 1e-290  # of what the incomplete beta function can tell from 0
+SERIES_TERMS = 300
 PRIOR = 0.5  # both shapes of the beta mixture over the share of heads
 ALPHA = 0.05
 
@@ -53,20 +56,35 @@ class Bound:
         return self.left / self.accepted if self.accepted else 0.0
 
 
-def log_e_value(events: int, found: int, rate: float) -> float:
-    """Logarithm of the evidence that ``events`` wrong masks would have shown more than ``found`` heads.
+def log_e_value(events: int | Floats, found: int, rate: float) -> Floats:
+    """Logarithm of the evidence that ``events`` (any shape) wrong masks would have shown more than ``found`` heads.
 
     A mixture over all shares of heads below ``rate`` of the likelihood ratio against coins of that rate. While the
     number of wrong events is ``events``, this stays below log(1/alpha) for ever with probability 1 - alpha (Ville's
-    inequality), whatever models and data do in between. It grows with ``events``.
+    inequality), whatever models and data do in between. It grows with ``events``, faster and faster.
     """
-    missed = events - found
-    mass = float(betainc(PRIOR + found, PRIOR + missed, rate))
-    if mass == 0.0:  # far more heads than the rate gives: no evidence for more wrong masks
-        return -math.inf
-    mixed = float(betaln(PRIOR + found, PRIOR + missed)) + math.log(mass)
+    missed = np.asarray(events, float) - found
+    a, b = PRIOR + found, PRIOR + missed
+    log_mass = betaln(a, b) + _log_share_below(rate, a, b)
     prior = float(betaln(PRIOR, PRIOR)) + math.log(float(betainc(PRIOR, PRIOR, rate)))
-    return mixed - prior - found * math.log(rate) - missed * math.log1p(-rate)
+    value: Floats = log_mass - prior - found * math.log(rate) - missed * math.log1p(-rate)
+    return value
+
+
+def _log_share_below(x: float, a: float, b: Floats) -> Floats:
+    """Logarithm of the regularised incomplete beta function, also where it is nearly 0."""
+    share = betainc(a, b, x)
+    if (share >= SMALLEST).all():
+        return np.asarray(np.log(share), float)
+    # The series of 8.17.8 in the NIST Handbook; its terms fall fast where the share is that small.
+    term = total = np.ones_like(b)
+    for step in range(SERIES_TERMS):
+        term = term * x * (a + b + step) / (a + 1 + step)
+        total = total + term
+        if (term < 1e-16 * total).all():
+            break
+    series = a * math.log(x) + b * math.log1p(-x) - math.log(a) - betaln(a, b) + np.log(total)
+    return np.asarray(np.where(share < SMALLEST, series, np.log(np.maximum(share, SMALLEST))), float)
 
 
 def wrong_at_most(found: int, *, rate: float, alpha: float = ALPHA, limit: int | None = None, missed: float = 0) -> int:
@@ -83,7 +101,7 @@ def wrong_at_most(found: int, *, rate: float, alpha: float = ALPHA, limit: int |
     if rate == 1:
         return found
     level = math.log(1 / alpha)
-    return _last(found, limit, lambda events: log_e_value(events, found, rate) < level)
+    return _last(found, limit, lambda events: bool(log_e_value(events, found, rate) < level))
 
 
 def _last(low: int, limit: int | None, holds: Callable[[int], bool]) -> int:
@@ -98,29 +116,39 @@ def _last(low: int, limit: int | None, holds: Callable[[int], bool]) -> int:
     return low
 
 
-def epoch_alpha(epoch: int, alpha: float = ALPHA) -> float:
-    """The part of ``alpha`` that epoch 1, 2, ... may spend: 6 alpha / (pi e)^2; they sum to ``alpha``."""
-    return 6 * alpha / (math.pi * epoch) ** 2
-
-
 def bound(parts: Sequence[Audited], *, alpha: float = ALPHA, missed: float = 0) -> Bound:
-    """G1 over epochs (each with the rate that was valid in it): the sum of their bounds holds with 1 - ``alpha``.
+    """G1 over epochs, each with the rate that was valid in it. An unfinished audit counts as wrong.
 
-    An unfinished audit counts as wrong.
+    The coins of all epochs make one martingale, whatever has opened an epoch: their evidence is multiplied, and the
+    bound is the largest sum of wrong events whose product stays below 1/alpha. So one epoch has all of ``alpha``, and
+    another one costs next to nothing.
     """
-    events = sum(
-        wrong_at_most(
-            part.wrong + part.unfinished,
-            rate=part.rate,
-            alpha=epoch_alpha(part.epoch, alpha),
-            limit=part.accepted,
-            missed=missed,
-        )
-        for part in parts
-    )
+    known = [(part.wrong + part.unfinished, part.rate * (1 - missed), part.accepted) for part in parts]
+    if len(known) == 1:
+        (found, rate, accepted), *_ = known
+        events = wrong_at_most(found, rate=rate, alpha=alpha, limit=accepted)
+    else:
+        events = _most_events(known, math.log(1 / alpha))
     wrong = sum(part.wrong for part in parts)
     accepted = sum(part.accepted for part in parts)
     return Bound(events, events - wrong, accepted, wrong, sum(part.unfinished for part in parts), alpha)
+
+
+def _most_events(parts: Sequence[tuple[int, float, int]], level: float) -> int:
+    """max of sum(F) over F of the parts (found, rate, accepted) for which the sum of ``log_e_value`` < ``level``.
+
+    Each further event costs more evidence than the last one of its part, so the cheapest ones are taken in turn.
+    """
+    settled = sum(min(found, accepted) for found, rate, accepted in parts if rate == 1 or accepted <= found)
+    open_parts = [(found, rate, accepted) for found, rate, accepted in parts if rate < 1 and accepted > found]
+    lowest = [float(log_e_value(found, found, rate)) for found, rate, _ in open_parts]
+    costs = []
+    for (found, rate, accepted), own in zip(open_parts, lowest, strict=True):
+        spare = level - (sum(lowest) - own)
+        top = wrong_at_most(found, rate=rate, alpha=math.exp(-spare), limit=accepted) if spare < 700 else accepted
+        costs.append(np.diff(log_e_value(np.arange(found, top + 1, dtype=float), found, rate)))
+    spent = sum(lowest) + np.cumsum(np.sort(np.concatenate([np.zeros(0), *costs])))
+    return settled + sum(found for found, _, _ in open_parts) + int((spent < level).sum())
 
 
 def strata_bounds(strata: Sequence[Sequence[Audited]], *, alpha: float = ALPHA, missed: float = 0) -> list[Bound]:

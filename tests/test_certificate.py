@@ -14,7 +14,6 @@ from labeler.certificate import (
     audits_needed,
     bound,
     certified_threshold,
-    epoch_alpha,
     frozen_wrong_at_most,
     log_e_value,
     share_at_most,
@@ -89,13 +88,42 @@ def test_no_audits_at_all_certify_nothing() -> None:
     assert bound([]).left == 0
 
 
-def test_epochs_share_alpha() -> None:
-    spent = sum(epoch_alpha(epoch) for epoch in range(1, 100_000))
-    assert 0.0499 < spent < 0.05
-    parts = [Audited(5000, 250, 1, 0, 0.05, epoch=1), Audited(1000, 200, 0, 0, 0.2, epoch=2)]
-    both = bound(parts)
-    assert both.events == sum(bound([part]).events for part in parts)
-    assert both.accepted == 6000
+@pytest.mark.parametrize(
+    "parts", [((0, 0.3), (2, 0.5)), ((1, 0.2), (0, 0.6)), ((2, 0.4), (2, 0.4)), ((0, 0.3), (1, 0.3), (0, 0.8))]
+)
+def test_bound_over_epochs_is_the_largest_sum_whose_evidence_stays_small(parts: tuple[tuple[int, float], ...]) -> None:
+    reach = 40
+    sums, evidence = np.zeros(1), np.zeros(1)
+    for found, rate in parts:
+        events = np.arange(found, found + reach)
+        sums = np.add.outer(sums, events).ravel()
+        evidence = np.add.outer(evidence, log_e_value(events, found, rate)).ravel()
+    told = bound([Audited(1000, 0, found, 0, rate) for found, rate in parts])
+    assert told.events == int(sums[evidence < np.log(20)].max())
+    assert told.left == told.events - sum(found for found, _ in parts)
+
+
+def test_one_epoch_has_all_of_alpha_and_another_costs_next_to_nothing() -> None:
+    alone = bound([Audited(9412, 470, 0, 0, 0.05)])
+    assert alone.events == wrong_at_most(0, rate=0.05) == 73
+    assert bound([Audited(9412, 470, 0, 0, 0.05), Audited(0, 0, 0, 0, 0.2, epoch=2)]).events == 73
+    strict = bound([Audited(9412, 470, 0, 0, 0.05), Audited(500, 100, 0, 0, 0.2, epoch=2)])
+    assert 73 <= strict.events <= 80
+    assert strict.accepted == 9912
+
+
+def test_epochs_in_which_everything_was_audited_leave_nothing() -> None:
+    parts = [Audited(50, 50, 3, 0, 1.0), Audited(9412, 470, 0, 0, 0.05, epoch=2), Audited(2, 1, 0, 2, 0.05, epoch=3)]
+    assert bound(parts).events == 3 + 73 + 2
+    assert bound(parts[:1]).left == 0
+
+
+def test_evidence_is_sound_where_nearly_all_wrong_masks_are_heads() -> None:
+    """There the incomplete beta function is below the smallest number that there is."""
+    values = log_e_value(np.arange(5000, 200_000, 50), 5000, 0.05)
+    assert np.isfinite(values).all()
+    assert (np.diff(values) > 0).all()
+    assert (np.diff(values, 2) > -1e-7).all()
 
 
 def test_strata_share_alpha() -> None:

@@ -298,8 +298,7 @@ def test_certificate_tells_what_the_audits_show(loop: Loop) -> None:
     while (accept := loop.trust.next_audit(repeats=False)) is not None:
         loop.trust.answer(accept, Answer.RIGHT, seconds=1.0)
     found = loop.trust.certificate()
-    alpha = 0.05 * 6 / np.pi**2
-    assert found.whole.left == wrong_at_most(0, rate=0.5, alpha=alpha, limit=COUNT) < 8
+    assert found.whole.left == wrong_at_most(0, rate=0.5, limit=COUNT) < 8
     assert found.whole.accepted == COUNT
     assert found.pending == 0
 

@@ -11,7 +11,7 @@ from typing import Literal
 import numpy as np
 
 from labeler.accepts import coin_of
-from labeler.certificate import ALPHA, epoch_alpha, wrong_at_most
+from labeler.certificate import ALPHA, Audited, bound
 from labeler.drift import Watch
 from labeler.trust import ALARM_FACTOR
 
@@ -92,12 +92,12 @@ def audited_stream(
 
 
 def _bound(epochs: list[_Epoch], alpha: float) -> int:
-    return sum(min(e.accepted, _wrong_at_most(e.found, e.rate, epoch_alpha(e.number, alpha))) for e in epochs)
+    return _events_at_most(tuple((e.accepted, e.found, e.rate) for e in epochs), alpha)
 
 
 @cache
-def _wrong_at_most(found: int, rate: float, alpha: float) -> int:
-    return wrong_at_most(found, rate=rate, alpha=alpha)
+def _events_at_most(epochs: tuple[tuple[int, int, float], ...], alpha: float) -> int:
+    return bound([Audited(accepted, 0, found, 0, rate) for accepted, found, rate in epochs], alpha=alpha).events
 
 
 def violation_limit(seeds: int, *, alpha: float = ALPHA) -> int:

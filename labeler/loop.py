@@ -52,6 +52,7 @@ class RoundOutcome:
     holdout_iou: float | None
     champion_iou: float | None
     sentence: str
+    duels: tuple[tuple[int, float, float], ...] = ()  # image_id, champion's and challenger's IoU; of the holdout
 
 
 @dataclass(frozen=True, slots=True)
@@ -356,7 +357,15 @@ class Loop:
         )
         if published:
             self.project.set_champion(job.version)
-        return RoundOutcome(job.version, published, ours, theirs, sentence(job.version, published, ours, theirs))
+        said = sentence(job.version, published, ours, theirs)
+        return RoundOutcome(job.version, published, ours, theirs, said, self._duels(result))
+
+    def _duels(self, result: RoundResult) -> tuple[tuple[int, float, float], ...]:
+        if result.champion_ious is None:
+            return ()
+        images = {label.mask_path: label.image_id for label in self.project.labels()}
+        judged = zip(result.judged, result.champion_ious, result.challenger_ious, strict=True)
+        return tuple((images[path], theirs, ours) for path, theirs, ours in judged if path in images)
 
     def fail_round(self, job: TrainingJob, why: str) -> None:
         """Record that a round was given up or stopped; the champion stays."""

@@ -5,14 +5,19 @@ from __future__ import annotations
 import ast
 import string
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from PySide6.QtCore import QCoreApplication, QLocale
 from pytestqt.qtbot import QtBot
-from strings import OF_THE_CORE, UI, _name, every
+from strings import OF_THE_CORE, PARTS, UI, _name, every, in_source, told_by_the_core
 
+from labeler import images
+from labeler.errors import ImageError, ProjectError
+from labeler.project import Project
 from labeler.records import ImageState
 from labeler.ui.language import Sentences, available, chosen, sentences, speak
+from labeler.ui.told import Interpreter, templates
 from labeler.ui.wording import percent, state_name
 
 
@@ -43,6 +48,57 @@ def test_no_translation_is_left_over() -> None:
 def test_sentences_of_the_core_stand_in_its_source() -> None:
     for name, text in OF_THE_CORE.items():
         assert text in (UI.parent / name).read_text("utf-8")
+
+
+@pytest.mark.parametrize("code", [code for code in available() if code != "en"])
+def test_every_sentence_of_the_core_has_a_translation_that_fits(code: str) -> None:
+    table = templates(code)
+
+    assert set(table) == told_by_the_core(), "`python tests/strings.py` prints what differs"
+    for english, translated in table.items():
+        assert english.count("{}") == translated.count("{}"), english
+
+
+def test_parts_of_sentences_stand_in_the_source_of_the_core() -> None:
+    for name, parts in PARTS.items():
+        assert set(parts) <= in_source(UI.parent / name), name
+
+
+def test_errors_of_the_core_are_told_in_the_language_of_the_window(tmp_path: Path) -> None:
+    german = Interpreter(templates("de"))
+    empty = tmp_path / "leer.png"
+    empty.write_bytes(b"")
+    with pytest.raises(ImageError) as refused:
+        images.load(empty)
+    with pytest.raises(ProjectError) as missing:
+        Project.open(tmp_path / "nowhere")
+
+    assert german.tell(str(refused.value)) == (
+        "leer.png: ist leer (0 Byte); kopieren Sie die Datei noch einmal von dort, woher sie kam"
+    )
+    assert german.tell(str(missing.value)) == (
+        f"{tmp_path}/nowhere: ist kein Projekt von labeler; legen Sie mit `labeler new` eines an"
+    )
+
+
+def test_reasons_within_a_sentence_are_translated_too() -> None:
+    german = Interpreter(templates("de"))
+
+    assert german.tell("/p/a: b; c: cannot be written (No space left on device); choose another folder") == (
+        "/p/a: b; c: lässt sich nicht schreiben (auf dem Gerät ist kein Platz mehr); wählen Sie einen anderen Ordner"
+    )
+    said = german.tell(
+        "no round without a readable label: 7.png: is not the mask that was saved (its hash differs); "
+        "restore it or label the image again"
+    )
+    assert said.startswith("keine Runde ohne ein lesbares Label: 7.png: ist nicht die gespeicherte Maske")
+    assert german.tell("something nobody has foreseen") == "something nobody has foreseen"
+
+
+@pytest.mark.usefixtures("german")
+def test_names_of_keys_are_those_of_the_system_not_those_of_a_setting() -> None:
+    assert QCoreApplication.translate("settings", "Shift") == "Verschiebung"
+    assert QCoreApplication.translate("QShortcut", "Shift") != "Verschiebung"
 
 
 def spoken(source: str) -> Iterator[tuple[int, str]]:

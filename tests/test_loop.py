@@ -244,6 +244,8 @@ def test_worse_challenger_is_kept_but_not_published(loop: Loop) -> None:
     outcome = loop.finish_round(job, _result(job, ours=0.5, theirs=0.9))
     assert not outcome.published
     assert "not published" in outcome.sentence
+    holdout = [label.image_id for label in loop.project.labels(split=Split.HOLDOUT)]
+    assert outcome.duels == tuple((image_id, 0.9, 0.5) for image_id in holdout), "each image with both IoUs"
     champion = loop.project.champion()
     assert champion is not None
     assert champion.version == 1

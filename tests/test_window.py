@@ -33,7 +33,8 @@ from labeler.settings import Settings
 from labeler.ui.actions import ACTIONS
 from labeler.ui.controls import PlainLabel
 from labeler.ui.form import SettingsDialog
-from labeler.ui.plots import Curves, ProgressPanel
+from labeler.ui.plots import Curves
+from labeler.ui.progress import ProgressPanel
 from labeler.ui.theme import DARK, LIGHT, theme
 from labeler.ui.window import MainWindow, dropped_folder
 from labeler.ui.wording import percent

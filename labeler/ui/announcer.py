@@ -10,6 +10,7 @@ from enum import Enum
 from PySide6.QtCore import QObject, Signal, Slot
 
 from labeler.errors import LabelerError
+from labeler.ui.told import told
 
 log = logging.getLogger("labeler")
 
@@ -60,7 +61,7 @@ class Announcer(QObject):
     @Slot(str, object)
     def _blame(self, title: str, error: Exception) -> None:
         if isinstance(error, LabelerError):
-            self.failed.emit(title, str(error))
+            self.failed.emit(title, told(str(error)))
             return
         log.error("%s", title, exc_info=error)
         self.failed.emit(title, self.tr("{}: {}").format(type(error).__name__, error))

@@ -14,7 +14,7 @@ from labeler import metrics
 from labeler.errors import LabelerError
 from labeler.records import Mask
 from labeler.review import Kind, MaskVersion
-from labeler.ui.controls import icon_button, label, rule
+from labeler.ui.controls import Choice, icon_button, label, rule
 from labeler.ui.layers import MaskLayer
 from labeler.ui.marks import draw_badge
 from labeler.ui.theme import XS, M, S, dress, follow, theme
@@ -162,11 +162,7 @@ class ComparePage(QWidget):
         self.show_mode("side_by_side")
 
     def _choice(self, name: str) -> QComboBox:
-        box = QComboBox(self)
-        box.setAccessibleName(name)
-        box.setToolTip(name)
-        box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-        box.setMinimumContentsLength(8)
+        box = Choice(name, self, least=4)
         box.currentIndexChanged.connect(lambda _: self._show_masks())
         return box
 

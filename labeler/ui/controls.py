@@ -7,12 +7,16 @@ import html
 from PySide6.QtCore import QPoint, QRect, QSize, Qt
 from PySide6.QtGui import QAction, QPainter, QPaintEvent
 from PySide6.QtWidgets import (
+    QComboBox,
     QFrame,
     QLabel,
     QLayout,
     QLayoutItem,
     QPushButton,
     QSizePolicy,
+    QStyle,
+    QStyleOptionComboBox,
+    QStylePainter,
     QTabWidget,
     QToolButton,
     QWidget,
@@ -86,9 +90,9 @@ def plain_tabs(tabs: QTabWidget) -> None:
 class ActionButton(QPushButton):
     """A push button that follows an action: its text, icon, tooltip, and whether it is possible."""
 
-    def __init__(self, action: QAction, *, role: str = "") -> None:
+    def __init__(self, action: QAction, *, role: str = "", short: str = "") -> None:
         super().__init__()
-        self._action, self._role, self._compact = action, role, False
+        self._action, self._role, self._short, self._compact = action, role, short, False
         self.setFocusPolicy(Qt.FocusPolicy.TabFocus)
         if role:
             self.setProperty("role", role)
@@ -100,14 +104,15 @@ class ActionButton(QPushButton):
         self._renew()
 
     def set_compact(self, compact: bool) -> None:
-        """Only the icon, or the text too."""
+        """Only the icon with the short text, if there is one; or the whole text."""
         self._compact = compact
         self._renew()
 
     def _renew(self) -> None:
         action = self._action
         # The space: Fusion puts the icon close to the text.
-        self.setText("" if self._compact else f" {action.iconText()}")
+        text = self._short if self._compact else action.iconText()
+        self.setText(f" {text}" if text else "")
         self.setAccessibleName(action.text())
         self.setToolTip(action.toolTip())
         self.setEnabled(action.isEnabled())
@@ -115,6 +120,40 @@ class ActionButton(QPushButton):
             self.setVisible(action.isVisible())
         if self._role != "primary":
             self.setIcon(action.icon())
+
+
+class Choice(QComboBox):
+    """A choice; with ``least`` letters it may be narrower than its words: they end in dots, the tooltip has them whole.
+
+    The list that opens is a widget of its own, and has the same name.
+    """
+
+    def __init__(self, name: str, parent: QWidget | None = None, *, least: int = 0) -> None:
+        super().__init__(parent)
+        self.name_it(name, name)
+        if least:
+            self.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+            self.setMinimumContentsLength(least)
+
+    def name_it(self, name: str, tip: str) -> None:
+        """What it is called, and what its tooltip says."""
+        self._tip = tip
+        self.setAccessibleName(name)
+        self.view().setAccessibleName(name)
+        self.setToolTip(tip)
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        option = QStyleOptionComboBox()
+        self.initStyleOption(option)
+        kind, field = QStyle.ComplexControl.CC_ComboBox, QStyle.SubControl.SC_ComboBoxEditField
+        room = self.style().subControlRect(kind, option, field, self).width() - 4
+        shown = self.fontMetrics().elidedText(option.currentText, Qt.TextElideMode.ElideRight, room)
+        whole = shown == option.currentText
+        self.setToolTip(self._tip if whole else plain_tip(f"{self._tip}: {option.currentText}"))
+        option.currentText = shown
+        painter = QStylePainter(self)
+        painter.drawComplexControl(kind, option)
+        painter.drawControl(QStyle.ControlElement.CE_ComboBoxLabel, option)
 
 
 def rule(*, vertical: bool = False) -> QFrame:

@@ -8,7 +8,6 @@ from pathlib import Path
 from PySide6.QtCore import Signal, qVersion
 from PySide6.QtGui import QFontDatabase, QGuiApplication
 from PySide6.QtWidgets import (
-    QComboBox,
     QDialog,
     QDialogButtonBox,
     QFileDialog,
@@ -25,9 +24,10 @@ from PySide6.QtWidgets import (
 
 from labeler import __version__
 from labeler.records import Counts
-from labeler.ui.controls import label, plain_tip
+from labeler.ui.controls import Choice, label, plain_tip
 from labeler.ui.scan import ScanSummary
 from labeler.ui.theme import XL, XS, L, M, S, follow, logo, theme
+from labeler.ui.told import told
 
 
 class FolderRow(QWidget):
@@ -134,7 +134,7 @@ class ScanDialog(QDialog):
         for name, line in self._lines.items():
             line.setText(texts[name])
             line.setVisible(bool(texts[name]))
-        reasons = "\n".join(reason for _, reason in known.unreadable[:10])
+        reasons = "\n".join(told(reason) for _, reason in known.unreadable[:10])
         self._lines["unreadable"].setToolTip(plain_tip(reasons) if reasons else "")
 
     def accept(self) -> None:
@@ -153,8 +153,7 @@ class ExportDialog(QDialog):
         self.setWindowTitle(self.tr("Export"))
         place = FolderRow(suggested, self.tr("Folder to export to"), self.tr("Choose the folder to export to"))
         self.target, self._place = place.field, place
-        self.format = QComboBox()
-        self.format.setAccessibleName(self.tr("Format"))
+        self.format = Choice(self.tr("Format"))
         self.format.addItem(self.tr("PNG: a mask per image, class index per pixel"), "png")
         self.format.addItem(self.tr("COCO: one JSON with run-length masks"), "coco")
         form = QFormLayout()
@@ -162,8 +161,7 @@ class ExportDialog(QDialog):
         form.setVerticalSpacing(M)
         form.addRow(label(self.tr("Folder")), place)
         form.addRow(label(self.tr("Format")), self.format)
-        self.masks = QComboBox()
-        self.masks.setAccessibleName(self.tr("Masks"))
+        self.masks = Choice(self.tr("Masks"))
         every = self.tr("All: {:,} labelled by you, {:,} accepted by the model")
         self.masks.addItem(every.format(counts.labelled, counts.accepted), True)
         if counts.core:
@@ -234,7 +232,9 @@ class CrashDialog(QDialog):
         self.report = QPlainTextEdit(f"{versions_text()}\n\n{report}")
         self.report.setReadOnly(True)
         self.report.setAccessibleName(self.tr("Report"))
-        self.report.setFont(QFontDatabase.systemFont(QFontDatabase.SystemFont.FixedFont))
+        fixed = QFontDatabase.systemFont(QFontDatabase.SystemFont.FixedFont)
+        fixed.setPointSizeF(theme.font("caption").pointSizeF())
+        self.report.setFont(fixed)
         self.report.setLineWrapMode(QPlainTextEdit.LineWrapMode.NoWrap)
         copy = QPushButton(self.tr("Copy the report"))
         copy.setAccessibleName(self.tr("Copy the report"))

@@ -16,6 +16,7 @@ from labeler.ui.actions import key_text, translated
 from labeler.ui.keymap import in_force
 from labeler.ui.opening import default_project_folder
 from labeler.ui.theme import theme
+from labeler.ui.told import told
 from labeler.ui.wording import Figures
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ class Doors(QMainWindow):
         try:
             save_preferences(preferences)
         except LabelerError as error:
-            self._report(self.tr("The preferences were not saved"), str(error))
+            self._report(self.tr("The preferences were not saved"), told(str(error)))
 
     def opening(self, intent: Callable[..., object], *arguments: Path) -> None:
         """Ask the session to open something."""

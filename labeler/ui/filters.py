@@ -24,7 +24,7 @@ from PySide6.QtWidgets import (
 
 from labeler.records import ImageState
 from labeler.ui.columns import Filter, Order
-from labeler.ui.controls import label
+from labeler.ui.controls import Choice, label
 from labeler.ui.theme import XS, S, dress, follow, theme
 from labeler.ui.wording import state_name
 
@@ -102,11 +102,7 @@ class FilterBar(QWidget):
         self.clear.setAccessibleName(self.tr("Clear the filters"))
 
     def _box(self, name: str, choices: Sequence[tuple[str, Any]]) -> QComboBox:
-        box = QComboBox(self)
-        box.setAccessibleName(name)
-        box.setToolTip(name)
-        box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-        box.setMinimumContentsLength(4)
+        box = Choice(name, self, least=4)
         for text, value in choices:
             box.addItem(text, value)
         return box
@@ -116,6 +112,7 @@ class FilterBar(QWidget):
         spin.setAccessibleName(name)
         spin.setToolTip(name)
         spin.setKeyboardTracking(False)
+        follow(spin, lambda widget: widget.setMinimumWidth(theme.px(56)))
         return spin
 
     def _lay_out(self) -> None:
@@ -133,7 +130,7 @@ class FilterBar(QWidget):
         form.setContentsMargins(0, 0, 0, XS)
         form.setHorizontalSpacing(S)
         form.setVerticalSpacing(XS)
-        form.setRowWrapPolicy(QFormLayout.RowWrapPolicy.DontWrapRows)
+        form.setRowWrapPolicy(QFormLayout.RowWrapPolicy.WrapLongRows)
         form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
         for text, field in (
             (self.tr("Model"), self.version),

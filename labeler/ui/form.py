@@ -25,7 +25,7 @@ from PySide6.QtWidgets import (
 )
 
 from labeler.settings import Preferences, Settings
-from labeler.ui.controls import label, plain_tabs
+from labeler.ui.controls import Choice, label, plain_tabs
 from labeler.ui.theme import L, M, S, theme
 
 _WIDEST = 1_000_000_000
@@ -86,7 +86,10 @@ class Field:
         self.control.setObjectName(name)
         self.control.setAccessibleName(title_of(name))
         self.control.setAccessibleDescription(self.description)
-        self.control.setToolTip(self.description)
+        if isinstance(self.control, Choice):
+            self.control.name_it(title_of(name), self.description)
+        else:
+            self.control.setToolTip(self.description)
 
     @property
     def description(self) -> str:
@@ -100,7 +103,7 @@ class Field:
             box.setChecked(value)
             return box
         if get_origin(kind) is Literal:
-            combo = QComboBox()
+            combo = Choice(title_of(self.name))
             for choice in get_args(kind):
                 combo.addItem(choice_of(choice), choice)
             combo.setCurrentIndex(combo.findData(value))
@@ -165,8 +168,8 @@ class TableForm(QWidget):
             field.control.setEnabled(name not in locked)
             title = label(title_of(name))
             title.setBuddy(field.control)
-            grid.addWidget(title, row, 0, Qt.AlignmentFlag.AlignTop)
-            grid.addWidget(field.control, row, 1, Qt.AlignmentFlag.AlignTop)
+            grid.addWidget(title, row, 0, Qt.AlignmentFlag.AlignVCenter)
+            grid.addWidget(field.control, row, 1, Qt.AlignmentFlag.AlignVCenter)
             grid.addWidget(label(field.description, "caption", wraps=True), row, 2)
             self.fields[name] = field
             row += 1

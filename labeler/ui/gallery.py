@@ -8,37 +8,34 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PySide6.QtCore import QTimer, Signal, SignalInstance
-from PySide6.QtWidgets import QPushButton, QTabWidget, QVBoxLayout, QWidget
+from PySide6.QtCore import QCoreApplication, QTimer, Signal, SignalInstance
+from PySide6.QtWidgets import QPushButton, QVBoxLayout, QWidget
 
-from labeler.ui.controls import plain_tabs
 from labeler.ui.filters import FilterBar
 from labeler.ui.ordering import OrderBox
 from labeler.ui.rowlist import RecordList, RecordModel, Records, Thumbnails
+from labeler.ui.tabs import FittingTabs
 from labeler.ui.theme import S, dress
 
 _SETTLE_MS = 150  # changes that arrive together are arranged together
 
 
-class GalleryPanel(QTabWidget):
+class GalleryPanel(FittingTabs):
     """Queue and all images; asks the session for columns, records and thumbnails, and tells it what was chosen."""
 
     audit_requested = Signal()
     export_requested = Signal()
 
     def __init__(self, session: Any, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
+        super().__init__(QCoreApplication.translate("GalleryPanel", "Images"), parent)
         self._session = session
         self._records = Records(session.record)
         self._thumbnails = Thumbnails(session.request_thumbnail)
         self.queue = RecordList(RecordModel(self._records, self), self._thumbnails, self.tr("Queue"))
         self.gallery = RecordList(RecordModel(self._records, self), self._thumbnails, self.tr("All images"))
         self.filters = FilterBar(session.changed_by_round)
-        self.setDocumentMode(True)
-        plain_tabs(self)
-        self.setAccessibleName(self.tr("Images"))
-        self.addTab(self._queue_page(), "")
-        self.addTab(self._gallery_page(), "")
+        self.add(self._queue_page(), self.tr("Queue"), "clock")
+        self.add(self._gallery_page(), self.tr("All"), "folder")
         self._settling = QTimer(self, singleShot=True, interval=_SETTLE_MS)
         self._settling.timeout.connect(self.arrange)
         self.filters.changed.connect(self._filter)
@@ -131,8 +128,8 @@ class GalleryPanel(QTabWidget):
             self.gallery.model.show(self._session.columns.select(wanted, order))
 
     def _name_tabs(self) -> None:
-        self.setTabText(0, self.tr("Queue") + f"  {self.queue.model.rowCount():,}")
-        self.setTabText(1, self.tr("All") + f"  {len(self._session.columns):,}")
+        self.show_count(0, self.queue.model.rowCount())
+        self.show_count(1, len(self._session.columns))
 
     def _adopt(self, changed: set[int] | None) -> None:
         self._records.forget(changed)

@@ -51,7 +51,7 @@ class History(QWidget):
         words = QVBoxLayout()
         words.setSpacing(0)
         current = version.is_current and version.kind is Kind.REVISION
-        words.addWidget(label(self.tr("{} (in force)").format(name) if current else name, elides=True))
+        words.addWidget(label(self.tr("{} (in force)").format(name) if current else name, wraps=True))
         if story:
             words.addWidget(label(story, "caption", wraps=True))
         compare = icon_button("swipe", self.tr("Compare the mask in hand with: {}").format(name))

@@ -14,6 +14,7 @@ from labeler.project import Project
 from labeler.records import StreamItem, UnreadableItem
 from labeler.stream import Ships, Source, Video, Watcher, parse_source, scan
 from labeler.stream.folder import stamp
+from labeler.ui.told import told
 from labeler.ui.worker import Milestone, StreamReader
 
 POLL_S = 0.2
@@ -156,7 +157,7 @@ class Intake(QObject):
         if milestone.name == "failed":
             self.failed.emit(StreamError(milestone.text))
         elif milestone.name == "notice":
-            self.noticed.emit(milestone.text)
+            self.noticed.emit(told(milestone.text))
         else:
             self._say(self.tr("watching") if milestone.text else "")
             self.scanned.emit()

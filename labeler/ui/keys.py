@@ -141,7 +141,7 @@ class KeyMapDialog(QDialog):
         made = self.rows[spec.name] = KeyRow(spec, self.tr("{} (hold)").format(text) if spec.held else text, self)
         for column, part in enumerate((made.name, made.edit, made.more)):
             grid.addWidget(part, line, column)
-        made.edit.setMinimumWidth(theme.px(150))
+        made.edit.setMinimumWidth(theme.px(190))
         made.edit.keySequenceChanged.connect(lambda sequence, name=spec.name: self._take(name, sequence))
         return made
 

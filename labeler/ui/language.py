@@ -7,6 +7,8 @@ from pathlib import Path
 
 from PySide6.QtCore import QCoreApplication, QLibraryInfo, QLocale, QObject, QTranslator
 
+from labeler.ui import told
+
 FOLDER = Path(__file__).parent / "languages"
 ENGLISH = "en"  # the language of the source
 
@@ -45,8 +47,9 @@ class Sentences(QTranslator):
         return not self._sentences
 
     def translate(self, context: str, text: str, disambiguation: str | None = None, n: int = -1) -> str | None:
-        # None, not "": an empty text would be taken for the translation.
-        return self._sentences.get(text)
+        # None, not "": an empty text would be taken for the translation. The names of keys are Qt's own: "Shift" is
+        # a key there and a setting here.
+        return None if context == "QShortcut" else self._sentences.get(text)
 
 
 def speak(app: QCoreApplication, preference: str) -> str:
@@ -54,6 +57,7 @@ def speak(app: QCoreApplication, preference: str) -> str:
     # One notation for numbers in fields and in sentences, whatever the system's is.
     QLocale.setDefault(QLocale(QLocale.Language.English, QLocale.Country.UnitedStates))
     code = chosen(preference)
+    told.speak(code)
     if code != ENGLISH:
         buttons = QTranslator(app)
         if buttons.load(f"qtbase_{code}", QLibraryInfo.path(QLibraryInfo.LibraryPath.TranslationsPath)):

@@ -66,7 +66,7 @@ class Banner(QFrame):
         self.setProperty("role", "banner")
         mark = QLabel()
         follow(mark, lambda widget: widget.setPixmap(tinted("warning", theme.colours.bad, theme.px(20))))
-        self.title = label("", "strong")
+        self.title = label("", "strong", wraps=True)
         self.sentence = label("", wraps=True)
         self.sentence.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         words = QVBoxLayout()

@@ -4,21 +4,20 @@ from __future__ import annotations
 
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtGui import QWheelEvent
-from PySide6.QtWidgets import QComboBox, QWidget
+from PySide6.QtWidgets import QWidget
+
+from labeler.ui.controls import Choice
 
 
-class OrderBox(QComboBox):
+class OrderBox(Choice):
     """Shows the order of the settings; a person's choice is asked for and shown when the settings have it."""
 
     order_requested = Signal(str)
 
     def __init__(self, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
-        self.setAccessibleName(self.tr("Sort the queue"))
-        self.view().setAccessibleName(self.accessibleName())
-        self.setToolTip(self.tr("Which waiting image comes first"))
+        super().__init__("", parent, least=4)
+        self.name_it(self.tr("Sort the queue"), self.tr("Which waiting image comes first"))
         self.setFocusPolicy(Qt.FocusPolicy.TabFocus)  # a click must not take the focus from the canvas
-        self.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
         for name, text, why in self._orders():
             self.addItem(text, name)
             self.setItemData(self.count() - 1, why, Qt.ItemDataRole.ToolTipRole)

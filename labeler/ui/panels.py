@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from PySide6.QtCore import QSize, Qt, Signal
 from PySide6.QtGui import QAction, QActionGroup, QResizeEvent
 from PySide6.QtWidgets import (
-    QComboBox,
     QFrame,
     QGridLayout,
     QHBoxLayout,
@@ -20,7 +19,7 @@ from PySide6.QtWidgets import (
 )
 
 from labeler.ui.actions import keys_of
-from labeler.ui.controls import ActionButton, label, rule, tool_button
+from labeler.ui.controls import ActionButton, Choice, label, rule, tool_button
 from labeler.ui.theme import XS, M, S, follow, theme
 from labeler.ui.toning import ToneButton
 from labeler.ui.tools import Tool
@@ -114,8 +113,7 @@ class OptionsBar(QFrame):
         self.diameter_slider = QSlider(Qt.Orientation.Horizontal, self)
         self.diameter_slider.setRange(0, 100)
         self.diameter_slider.setAccessibleName(self.tr("Diameter of the brush"))
-        self.overlay = QComboBox(self)
-        self.overlay.setAccessibleName(self.tr("How the mask is drawn"))
+        self.overlay = Choice(self.tr("How the mask is drawn"), self)
         for value, text in (("fill", self.tr("Fill")), ("contour", self.tr("Contour")), ("off", self.tr("Off"))):
             self.overlay.addItem(text, value)
         self.opacity = QSlider(Qt.Orientation.Horizontal, self)
@@ -137,8 +135,9 @@ class OptionsBar(QFrame):
             self._captions.append(caption)
             self._parts += [caption, *widgets]
         for slider in (self.diameter_slider, self.opacity):
-            slider.setMinimumWidth(40)
-            slider.setMaximumWidth(140)
+            follow(slider, lambda widget: widget.setMinimumWidth(theme.px(44)))
+            follow(slider, lambda widget: widget.setMaximumWidth(theme.px(140)))
+        follow(self.diameter, lambda widget: widget.setMaximumWidth(theme.px(92)))
         self.tone = ToneButton(self)
         self.tone.panel.tone_requested.connect(self.tone_requested)
         self._parts += [self.tone, self.zoom, *(tool_button(actions[name]) for name in ("fit", "actual"))]
@@ -152,16 +151,21 @@ class OptionsBar(QFrame):
         self.opacity.valueChanged.connect(lambda value: self.opacity_requested.emit(value / 100))
 
     def resizeEvent(self, event: QResizeEvent) -> None:
-        """Leave the captions out where there is no room for them; the tooltips say the same."""
+        """Leave out what keys, tooltips and panels tell too where there is no room for it."""
         super().resizeEvent(event)
-        room = sum(widget.sizeHint().width() + S for widget in self._parts) + M + S
-        for caption in self._captions:
-            caption.setVisible(self.width() >= room)
+        room = self.width() - M - S
+        wanted = {part: part.sizeHint().width() + S for part in self._parts}
+        for dropped in (self._captions, [self.zoom], [self.opacity]):
+            fits = sum(wanted.values()) <= room
+            for part in dropped:
+                part.setVisible(fits)
+                if not fits:
+                    wanted.pop(part)
 
     def minimumSizeHint(self) -> QSize:
-        hint = super().minimumSizeHint()
-        captions = sum(caption.sizeHint().width() + S for caption in self._captions if not caption.isHidden())
-        return QSize(hint.width() - captions, hint.height())
+        kept = [part for part in self._parts if part not in (*self._captions, self.zoom, self.opacity)]
+        least = sum(part.minimumSizeHint().expandedTo(part.minimumSize()).width() + S for part in kept)
+        return QSize(least + M + S, super().minimumSizeHint().height())
 
     def show_keys(self, actions: Mapping[str, QAction]) -> None:
         """Tell the keys in the tooltips."""
@@ -171,7 +175,7 @@ class OptionsBar(QFrame):
         brush = self.tr("Diameter of the brush ({} and {}, or Shift+wheel)").format(smaller, larger)
         self.diameter.setToolTip(brush)
         self.diameter_slider.setToolTip(brush)
-        self.overlay.setToolTip(self.tr("How the mask is drawn ({})").format(style))
+        self.overlay.name_it(self.tr("How the mask is drawn"), self.tr("How the mask is drawn ({})").format(style))
         self.opacity.setToolTip(self.tr("Opacity of the mask ({} fainter, {} stronger)").format(fainter, stronger))
 
     def show_diameter(self, diameter: float) -> None:
@@ -220,29 +224,35 @@ class DecisionBar(QFrame):
         self.hint = label("", "caption", elides=True)
         layout.addWidget(self.hint, 1)
         self._buttons = [
-            ActionButton(actions[name], role=role)
-            for name, role in (("restore", ""), ("exclude", "quiet"), ("skip", ""), ("commit", "primary"))
+            ActionButton(actions[name], role=role, short=short)
+            for name, role, short in (
+                ("restore", "", ""),
+                ("exclude", "quiet", ""),
+                ("skip", "", ""),
+                ("commit", "primary", self.tr("Accept")),
+            )
         ]
         for made in self._buttons:
             layout.addWidget(made)
         follow(self, DecisionBar._fit)
 
     def _fit(self) -> None:
-        """Icons only, but for the main button, where the window is too narrow for words."""
-        self._show_words(False)
+        """Icons only where the window is too narrow for words; the main button keeps one."""
+        self._shorten(len(self._buttons))
         self._least = super().minimumSizeHint().width()
-        self._show_words(True)
-        if super().minimumSizeHint().width() > self.width():
-            self._show_words(False)
+        for count in range(len(self._buttons) + 1):
+            self._shorten(count)
+            if super().minimumSizeHint().width() <= self.width():
+                break
 
-    def _show_words(self, shown: bool) -> None:
-        for made in self._buttons[:-1]:
-            made.set_compact(not shown)
+    def _shorten(self, count: int) -> None:
+        for at, made in enumerate(self._buttons):
+            made.set_compact(at < count)
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         super().resizeEvent(event)
         self._fit()
 
     def minimumSizeHint(self) -> QSize:
-        # In every language and size of text the main button keeps its words.
+        # In every language and size of text the main button keeps a word.
         return QSize(max(self._least, theme.px(220)), super().minimumSizeHint().height())

@@ -9,7 +9,6 @@ import numpy as np
 from PySide6.QtCore import QAbstractListModel, QModelIndex, QRect, QRectF, QSize, Qt, Signal
 from PySide6.QtGui import QColor, QImage, QKeyEvent, QPainter, QPixmap
 from PySide6.QtWidgets import (
-    QComboBox,
     QFrame,
     QHBoxLayout,
     QListView,
@@ -23,7 +22,7 @@ from PySide6.QtWidgets import (
 
 from labeler.records import Split
 from labeler.review import Judged
-from labeler.ui.controls import icon_button, label, rule
+from labeler.ui.controls import Choice, icon_button, label, rule
 from labeler.ui.rowlist import AnyIndex
 from labeler.ui.theme import XS, L, M, S, follow, theme
 from labeler.ui.tiles import Tile
@@ -171,8 +170,7 @@ class ReportPage(QWidget):
         self.view.activated.connect(self._open)
         self.view.clicked.connect(self._open)
         follow(self.view, lambda view: view.scheduleDelayedItemsLayout())
-        self.split = QComboBox()
-        self.split.setAccessibleName(self.tr("Which labels"))
+        self.split = Choice(self.tr("Which labels"), least=6)
         for text, value in (
             (self.tr("All labels"), None),
             (self.tr("Holdout: never trained on"), Split.HOLDOUT),
@@ -180,7 +178,7 @@ class ReportPage(QWidget):
         ):
             self.split.addItem(text, value)
         self.split.currentIndexChanged.connect(lambda _: self._show())
-        self.figures = label("", "strong")
+        self.figures = label("", "strong", wraps=True)
         self.legend = label(
             self.tr("Blue: predicted, before you corrected it. Red: wrong pixels. In the corner: IoU with your mask."),
             "caption",

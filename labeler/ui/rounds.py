@@ -11,6 +11,7 @@ from PySide6.QtCore import QObject, QTimer, Signal, Slot
 from labeler.errors import LabelerError
 from labeler.records import Progress
 from labeler.ui.engine import Engine
+from labeler.ui.told import told
 from labeler.ui.wording import phase_name
 from labeler.ui.worker import Lane, Priority, Task
 
@@ -186,7 +187,7 @@ class Rounds(QObject):
         self._held = True
         why = str(error) or type(error).__name__
         self._note_failure(job, why)
-        self.ended.emit(self.tr("The round failed: {}. The model in use stays.").format(why.rstrip(".")))
+        self.ended.emit(self.tr("The round failed: {}. The model in use stays.").format(told(why).rstrip(".")))
         self.refused.emit(error)
 
     def _note_failure(self, job: TrainingJob, why: str) -> None:

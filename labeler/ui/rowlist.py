@@ -37,7 +37,8 @@ from labeler.ui.columns import Ids
 from labeler.ui.controls import label
 from labeler.ui.marks import draw_state
 from labeler.ui.theme import M, S, follow, theme
-from labeler.ui.wording import percent, state_name
+from labeler.ui.told import told
+from labeler.ui.wording import percent, state_name, state_word
 
 RecordRole = Qt.ItemDataRole.UserRole
 AnyIndex = QModelIndex | QPersistentModelIndex
@@ -137,10 +138,17 @@ _ANSWERED = frozenset({RecordRole, Qt.ItemDataRole.DisplayRole, Qt.ItemDataRole.
 def describe(record: ImageRecord) -> str:
     """State of an image and what there is to say about it."""
     if record.state is ImageState.UNREADABLE:
-        return record.reason
+        return told(record.reason)
     if record.confidence is None:
         return state_name(record.state)
     return f"{percent(record.confidence)} · {state_name(record.state)}"
+
+
+def note(record: ImageRecord) -> str:
+    """What stands in a row beside the mark of the state."""
+    word = state_word(record.state)
+    scored = record.confidence is not None and record.state is not ImageState.UNREADABLE
+    return f"{percent(record.confidence)} · {word}" if scored and record.confidence is not None else word
 
 
 class Thumbnails:
@@ -230,7 +238,7 @@ class RecordDelegate(QStyledItemDelegate):
         painter.setFont(theme.font("caption"))
         painter.setPen(QColor(colours.muted))
         words = lower.adjusted(dot + theme.px(6), 0, 0, 0)
-        text = painter.fontMetrics().elidedText(describe(record), Qt.TextElideMode.ElideRight, words.width())
+        text = painter.fontMetrics().elidedText(note(record), Qt.TextElideMode.ElideRight, words.width())
         painter.drawText(words, Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignLeft, text)
 
 

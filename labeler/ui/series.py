@@ -26,12 +26,15 @@ def new_in_round(project: Project, number: int) -> frozenset[int]:
 
 
 def curves_of(project: Project, images: Columns) -> Curves:
-    """Share of the images seen that needed a person, core after each round, model versions."""
-    needed = ~images.are(ImageState.ACCEPTED)[images.are(*_DECIDED)]
+    """Share of the images seen that needed a person, core after each round, model versions, seconds of each label."""
+    decided = images.are(*_DECIDED)
+    needed = ~images.are(ImageState.ACCEPTED)[decided]
     streamed = np.arange(1, len(needed) + 1)
     return Curves(
         streamed=streamed,
         surfaced=np.cumsum(needed) / streamed,
+        seen=images.ids[decided],
         core=[float(record.core_count) for record in project.rounds()],
         versions=project.versions(),
+        times=[(label.image_id, label.seconds) for label in project.labels()],
     )

@@ -57,9 +57,33 @@ QToolButton:checked { background: $accent_soft; border: 1px solid $accent; }
 QToolButton:focus { border: 1px solid $accent; }
 
 QLineEdit, QPlainTextEdit, QTextEdit { background: $surface; color: $text;
-  border: 1px solid $border; border-radius: ${p4}px; padding: ${p4}px ${p6}px;
+  border: 1px solid $border; border-radius: ${p6}px; padding: ${p4}px ${p6}px;
   selection-background-color: $accent; selection-color: $on_accent; }
 QLineEdit:focus, QPlainTextEdit:focus, QTextEdit:focus { border: 1px solid $accent; }
+QAbstractSpinBox, QComboBox { background: $surface; color: $text; border: 1px solid $border;
+  border-radius: ${p6}px; padding: ${p4}px ${p6}px;
+  selection-background-color: $accent; selection-color: $on_accent; }
+QAbstractSpinBox:hover, QComboBox:hover { border-color: $muted; }
+QAbstractSpinBox:focus, QComboBox:focus, QComboBox:on { border: 1px solid $accent; }
+QAbstractSpinBox:disabled, QComboBox:disabled { background: $window; color: $muted; }
+QAbstractSpinBox QLineEdit { background: transparent; border: none; padding: 0 0 0 ${p4}px; }
+QAbstractSpinBox::up-button, QAbstractSpinBox::down-button { subcontrol-origin: border; width: ${p20}px;
+  background: transparent; border: none; }
+QAbstractSpinBox::up-button { subcontrol-position: top right; border-top-right-radius: ${p6}px; }
+QAbstractSpinBox::down-button { subcontrol-position: bottom right; border-bottom-right-radius: ${p6}px; }
+QAbstractSpinBox::up-button:hover, QAbstractSpinBox::down-button:hover { background: $hover; }
+QAbstractSpinBox::up-button:pressed, QAbstractSpinBox::down-button:pressed { background: $sunken; }
+QAbstractSpinBox::up-arrow { image: url(drawn:arrow-up.svg); width: ${p10}px; height: ${p10}px; }
+QAbstractSpinBox::down-arrow { image: url(drawn:arrow-down.svg); width: ${p10}px; height: ${p10}px; }
+QAbstractSpinBox::up-arrow:off, QAbstractSpinBox::down-arrow:off { image: none; }
+QComboBox::drop-down { subcontrol-origin: padding; subcontrol-position: center right; width: ${p20}px; border: none; }
+QComboBox::down-arrow { image: url(drawn:arrow-down.svg); width: ${p12}px; height: ${p12}px; }
+QCheckBox { spacing: ${p6}px; }
+QCheckBox::indicator { width: ${p16}px; height: ${p16}px; border: 1px solid $muted; border-radius: ${p4}px;
+  background: $surface; }
+QCheckBox::indicator:hover, QCheckBox:focus::indicator { border-color: $accent; }
+QCheckBox::indicator:checked { background: $accent; border-color: $accent; image: url(drawn:$tick); }
+QCheckBox::indicator:disabled { background: $sunken; border-color: $border; }
 QComboBox QAbstractItemView { background: $surface; color: $text; border: 1px solid $border; outline: none;
   selection-background-color: $accent_soft; selection-color: $text; }
 
@@ -117,6 +141,10 @@ _LENGTHS = (4, 6, 8, 10, 12, 16, 20, 24)
 
 
 def style_sheet(colours: Mapping[str, object], sizes: Mapping[str, int], px: Callable[[float], int]) -> str:
-    """The sheet of one palette and scale. Combo and spin boxes stay Fusion's: a sheet would cost them their arrows."""
+    """The sheet of one palette and scale; it finds its arrows and ticks under Qt's search path ``drawn``.
+
+    Those are files of one colour, which is read on both grounds: a sheet cannot tint.
+    """
+    tick = "tick-dark.svg" if colours["dark"] else "tick-light.svg"
     lengths = {f"p{length}": px(length) for length in _LENGTHS}
-    return _SHEET.substitute({**colours, **sizes, **lengths})
+    return _SHEET.substitute({**colours, **sizes, **lengths, "tick": tick})

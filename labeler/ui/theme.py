@@ -9,7 +9,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 import shiboken6
-from PySide6.QtCore import QByteArray, QObject, QRectF, QSize, Qt, Signal
+from PySide6.QtCore import QByteArray, QDir, QObject, QRectF, QSize, Qt, Signal
 from PySide6.QtGui import QColor, QFont, QGuiApplication, QIcon, QPainter, QPalette, QPixmap
 from PySide6.QtSvg import QSvgRenderer
 from PySide6.QtWidgets import QApplication
@@ -126,8 +126,7 @@ class Theme(QObject):
         _pixmap.cache_clear()
         app.setStyle("Fusion")
         app.setPalette(_palette(self.colours))
-        for kind in ("QAbstractSpinBox", "QComboBox", "QCheckBox"):
-            app.setPalette(_framed(self.colours), kind)  # type: ignore[arg-type]
+        QDir.setSearchPaths("drawn", [str(shipped("assets/drawn"))])
         font = QFont(app.font())
         font.setPointSizeF(BODY_POINTS * self.scale)
         app.setFont(font)
@@ -200,14 +199,6 @@ def _palette(colours: Colours) -> QPalette:
         palette.setColor(which, QColor(colour))
     for which in (role.WindowText, role.Text, role.ButtonText):
         palette.setColor(QPalette.ColorGroup.Disabled, which, faded(colours.text, colours.window, 0.42))
-    return palette
-
-
-def _framed(colours: Colours) -> QPalette:
-    """For fields that Fusion draws: it takes a darker window colour for their frame, which on dark nobody would see."""
-    palette = _palette(colours)
-    frame = QColor(colours.muted if colours.dark else colours.border)
-    palette.setColor(QPalette.ColorRole.Window, frame.darker(115) if colours.dark else frame.lighter(125))
     return palette
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 
 from PySide6.QtCore import QPoint, QSize, Qt, Signal
-from PySide6.QtWidgets import QComboBox, QFrame, QGridLayout, QLabel, QPushButton, QSlider, QToolButton, QWidget
+from PySide6.QtWidgets import QFrame, QGridLayout, QLabel, QPushButton, QSlider, QToolButton, QWidget
 
-from labeler.ui.controls import label
+from labeler.ui.controls import Choice, label
 from labeler.ui.layers import Tone
 from labeler.ui.theme import M, S, dress, follow, theme
 
@@ -41,9 +41,8 @@ class TonePanel(QFrame):
             self._figures.append(figure)
             for column, widget in enumerate((label(text), slider, figure)):
                 grid.addWidget(widget, row, column)
-        self.channel = QComboBox()
-        self.channel.setAccessibleName(self.tr("Channel"))
-        self.channel.setToolTip(self.tr("Channel of a colour image that is shown"))
+        self.channel = Choice(self.tr("Channel"))
+        self.channel.name_it(self.tr("Channel"), self.tr("Channel of a colour image that is shown"))
         for text, value in (
             (self.tr("All channels"), None),
             (self.tr("Red"), 0),

@@ -53,7 +53,7 @@ class TrustPanel(QWidget):
         self.history = Plot(self.tr("Wrong masks left at most, over the audits"), bottom=self.tr("audits answered"))
         self.drift = Plot(self.tr("Evidence that the stream has changed"), bottom=self.tr("images seen"))
         self._build_marks()
-        self.titles = [label("", "section") for _ in range(4)]
+        self.titles = [label("", "section", wraps=True) for _ in range(4)]
         layout = QVBoxLayout(self)
         layout.setContentsMargins(M, M, M, M)
         layout.setSpacing(XS)

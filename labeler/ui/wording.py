@@ -10,6 +10,7 @@ from PySide6.QtCore import QCoreApplication
 
 from labeler.records import Counts, ImageRecord, ImageState, LabelOrigin, Progress
 from labeler.review import Kind, MaskVersion
+from labeler.ui.told import told
 
 
 def tr(text: str) -> str:
@@ -84,6 +85,18 @@ def state_name(state: ImageState) -> str:
     }[state]
 
 
+def state_word(state: ImageState) -> str:
+    """A state in one word, beside its mark."""
+    return {
+        ImageState.POOL: tr("new"),
+        ImageState.QUEUED: tr("waits"),
+        ImageState.ACCEPTED: tr("accepted"),
+        ImageState.LABELLED: tr("labelled"),
+        ImageState.EXCLUDED: tr("excluded"),
+        ImageState.UNREADABLE: tr("unreadable"),
+    }[state]
+
+
 def labels(count: int) -> str:
     """A number of labels in words."""
     return tr("1 label") if count == 1 else tr("{} labels").format(count)
@@ -120,6 +133,8 @@ def certified_text(figures: Figures) -> str:
     assert figures.wrong_at_most is not None
     most = min(figures.wrong_at_most, figures.counts.accepted)
     text = tr("of {:,} accepted, at most {:,} wrong (95 %)").format(figures.counts.accepted, most)
+    if most == figures.counts.accepted:  # true, but it says nothing
+        text = tr("Too few audits for a bound")
     waiting = figures.audits_waiting
     if not waiting:
         return text
@@ -188,9 +203,9 @@ def why_here(record: ImageRecord, threshold: float) -> str:
     """Why an image is in its state, for the inspector."""
     state = record.state
     if state is ImageState.UNREADABLE:
-        return record.reason
+        return told(record.reason)
     if state is ImageState.EXCLUDED:
-        return record.reason or tr("You left it out.")
+        return told(record.reason) or tr("You left it out.")
     if state is ImageState.LABELLED:
         kept = tr("It trains the model.") if record.split != "holdout" else tr("It judges the model, never trains it.")
         how = tr("Your mask: {}.").format(origin_name(record.origin)) if record.origin else tr("Your mask.")
@@ -202,7 +217,7 @@ def why_here(record: ImageRecord, threshold: float) -> str:
     if record.probe:
         return tr("A probe: drawn for the holdout before any model had scored it. Judge it for itself.")
     if record.reason:
-        return record.reason
+        return told(record.reason)
     if record.foreground == 0 and record.confidence == 0:
         return tr("The model finds nothing here, and you have not labelled an empty image yet.")
     if record.confidence >= threshold:
@@ -284,6 +299,14 @@ def time_left(seconds: float) -> str:
     if seconds < 3600:
         return tr("{:.0f} min left").format(seconds / 60)
     return tr("{:.1f} h left").format(seconds / 3600)
+
+
+def time_spent(seconds: float, count: int) -> str:
+    """How long a person has worked on ``count`` labels, in all and for each."""
+    whole = tr("{:.0f} s").format(seconds) if seconds < 90 else tr("{:.0f} min").format(seconds / 60)
+    if seconds >= 5400:
+        whole = tr("{:.1f} h").format(seconds / 3600)
+    return tr("{} · {:.0f} s a label").format(whole, seconds / count) if count else whole
 
 
 def phase_name(phase: str) -> str:

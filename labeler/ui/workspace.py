@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PySide6.QtCore import Qt, QTimer
 from PySide6.QtGui import QAction
-from PySide6.QtWidgets import QFrame, QHBoxLayout, QScrollArea, QSplitter, QTabWidget, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QScrollArea, QVBoxLayout, QWidget
 
 from labeler.records import Image, ImageState
 from labeler.review import Kind
 from labeler.settings import Preferences
 from labeler.ui.actions import held_key
 from labeler.ui.canvas import Canvas
-from labeler.ui.controls import label, plain_tabs, rule
+from labeler.ui.controls import label, rule
 from labeler.ui.gallery import GalleryPanel
 from labeler.ui.gate import GatePanel
 from labeler.ui.hints import Hints
@@ -24,10 +24,13 @@ from labeler.ui.inspector import Inspector
 from labeler.ui.layers import Overlay, Tone, doubt
 from labeler.ui.notices import Banner, Toast
 from labeler.ui.panels import DecisionBar, OptionsBar, ToolColumn
-from labeler.ui.plots import ProgressPanel, TrainingPanel
+from labeler.ui.progress import ProgressPanel
+from labeler.ui.sides import Sides
 from labeler.ui.stage import Stage
-from labeler.ui.theme import M, S, follow, theme
+from labeler.ui.tabs import FittingTabs
+from labeler.ui.theme import M, S
 from labeler.ui.tools import Tool
+from labeler.ui.training import TrainingPanel
 from labeler.ui.trust import TrustPanel
 from labeler.ui.wording import Figures, certified_text, cold_start, is_through, next_step, outcome_text, tr
 
@@ -35,7 +38,6 @@ if TYPE_CHECKING:
     from labeler.editing import MaskEditor
     from labeler.ui.session import Session
 
-_LEFT, _RIGHT = 252, 292
 _UNDECIDED = (ImageState.POOL, ImageState.QUEUED, ImageState.ACCEPTED)
 _REDRAW_MS = 300  # figures that are counted over all images are counted at most this often
 
@@ -64,7 +66,6 @@ class Workspace(QWidget):
         self.hints = Hints(self.canvas, actions)
         self.guide = label("", "", wraps=True)
         self._threshold = 0.0
-        self._sides: tuple[int, ...] = ()  # widths that were liked last time
         self._calibrated = False
         self._certified: float | None = None  # share of wrong masks among the accepted, at most
         self._counting = QTimer(self, singleShot=True, interval=_REDRAW_MS)
@@ -77,23 +78,10 @@ class Workspace(QWidget):
     # Layout
 
     def _lay_out(self) -> None:
-        self.splitter = QSplitter(Qt.Orientation.Horizontal)
-        self.splitter.setChildrenCollapsible(False)
-        self.splitter.setHandleWidth(1)
-        for side in (self._left(), self._centre(), self._right()):
-            self.splitter.addWidget(side)
-        for place, stretch in enumerate((0, 1, 0)):
-            self.splitter.setStretchFactor(place, stretch)
+        self.sides = Sides(self._left(), self._centre(), self._right())
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(self.splitter)
-        follow(self, Workspace._size_sides)
-
-    def _size_sides(self) -> None:
-        # Wider text needs wider sides, but the image keeps at least two fifths of the window.
-        total = max(self.width(), 1280)
-        left, right = (min(theme.px(side), round(total * share)) for side, share in ((_LEFT, 0.27), (_RIGHT, 0.30)))
-        self.splitter.setSizes([left, total - left - right, right])
+        layout.addWidget(self.sides)
 
     def _left(self) -> QWidget:
         side = QFrame()
@@ -104,7 +92,6 @@ class Workspace(QWidget):
         layout.addWidget(self.gallery, 1)
         layout.addWidget(rule())
         layout.addWidget(self.gate)
-        follow(side, lambda widget: widget.setMinimumWidth(theme.px(150)))
         return side
 
     def _centre(self) -> QWidget:
@@ -129,24 +116,19 @@ class Workspace(QWidget):
         return centre
 
     def _right(self) -> QWidget:
-        self.tabs = QTabWidget()
-        self.tabs.setDocumentMode(True)
-        plain_tabs(self.tabs)
-        self.tabs.setUsesScrollButtons(True)  # four names do not fit at every size; half a word says nothing
-        self.tabs.setElideMode(Qt.TextElideMode.ElideNone)
-        self.tabs.setAccessibleName(self.tr("Panels"))
-        for page, title in (
-            (self.inspector, self.tr("Image")),
-            (self.progress, self.tr("Progress")),
-            (self.trust, self.tr("Trust")),
-            (self.training, self.tr("Training")),
+        self.tabs = FittingTabs(self.tr("Panels"))
+        for page, title, drawn in (
+            (self.inspector, self.tr("Image"), "project"),
+            (self.progress, self.tr("Progress"), "progress"),
+            (self.trust, self.tr("Trust"), "trust"),
+            (self.training, self.tr("Training"), "training"),
         ):
             area = QScrollArea()
             area.setFrameShape(QFrame.Shape.NoFrame)
             area.setWidgetResizable(True)
             area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
             area.setWidget(page)
-            self.tabs.addTab(area, title)
+            self.tabs.add(area, title, drawn)
         self.tabs.currentChanged.connect(lambda _: self._plot())
         side = QFrame()
         side.setProperty("role", "side")
@@ -154,7 +136,6 @@ class Workspace(QWidget):
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(0)
         layout.addWidget(self.tabs, 1)
-        follow(side, lambda widget: widget.setMinimumWidth(theme.px(170)))
         return side
 
     # News from the session
@@ -200,7 +181,8 @@ class Workspace(QWidget):
         self.training.pause_requested.connect(session.pause_round)
         self.training.stop_requested.connect(session.stop_round)
         self.progress.rollback_requested.connect(session.rollback)
-        self.trust.image_requested.connect(session.show_image)
+        for panel in (self.trust, self.progress, self.training):
+            panel.image_requested.connect(session.show_image)
         self.trust.threshold_requested.connect(session.set_threshold)
         self.trust.go_on_requested.connect(session.go_on)
         self.trust.audit_requested.connect(self._actions["audit"].trigger)
@@ -308,6 +290,7 @@ class Workspace(QWidget):
     def _end_round(self, outcome: object) -> None:
         sentence = outcome_text(outcome)
         self.training.end(sentence)
+        self.training.show_duels(getattr(outcome, "duels", ()))
         self.toast.say(sentence)
         self._counting.start()
 
@@ -357,9 +340,7 @@ class Workspace(QWidget):
         self.options.show_diameter(self.canvas.diameter)
         self.hints.wanted, self.hints.used = preferences.hints, dict(preferences.hinted)
         self.hints.choose(self.canvas.tool.value)
-        self._sides = preferences.sides
-        if len(preferences.sides) == self.splitter.count():
-            self.splitter.setSizes(list(preferences.sides))
+        self.sides.adopt(preferences.sides)
 
     def adopt_keys(self) -> None:
         """The actions have other keys."""
@@ -375,7 +356,7 @@ class Workspace(QWidget):
             "overlay": canvas.overlay,
             "opacity": canvas.opacity,
             "hinted": dict(self.hints.used),
-            "sides": tuple(self.splitter.sizes()) if self.isVisible() else self._sides,
+            "sides": self.sides.liked(),
         }
 
     def choose_tool(self, name: str) -> None:

@@ -34,9 +34,23 @@ FEATURES: dict[str, int] = {  # name: 1 where more of it speaks for the mask, -1
     "border": 0,
     "core_distance": -1,
     "kept": 1,
+    "faults": -1,
+    "sure": 1,
+    "parts": 1,
+    "thin": -1,
+    "unexplained": -1,
+    "look_distance": -1,
 }
-VIEWS: dict[str, int] = {"view_iou_mean": 1, "view_iou_min": 1}  # of the grey zone only
-_AS_LOGIT = frozenset({"soft_iou", "stability", "view_iou_mean", "view_iou_min", "kept"})
+VIEWS: dict[str, int] = {
+    "view_iou_mean": 1,
+    "view_iou_min": 1,
+    "view_parts": 1,
+    "view_soft": 1,
+}  # of the grey zone only
+# Before calibrators kept the names of their features they had these.
+_FIRST_FEATURES, _FIRST_VIEWS = tuple(FEATURES)[:11], tuple(VIEWS)[:2]
+_AS_LOGIT = frozenset({"soft_iou", "stability", "kept", "sure", "parts", *VIEWS})
+_AS_ROOT = frozenset({"unexplained", "look_distance"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +91,7 @@ class Branch:
 
     iou: Logistic | Forest
     right: Logistic | Forest
+    names: tuple[str, ...]  # of the features
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +116,7 @@ class Calibrator:
         for kind, indices in kinds.items():
             branch = self.full if kind == "full" and self.full is not None else self.cheap
             if indices:
-                x = _table([figures[index] for index in indices], views=branch is self.full)
+                x = _table([figures[index] for index in indices], branch.names)
                 ious, rights = branch.iou.predict(x), branch.right.predict(x)
                 for index, iou, right in zip(indices, ious, rights, strict=True):
                     answers[index] = Estimate(float(iou), float(1 - right))
@@ -114,18 +129,18 @@ class Calibrator:
 
     def to_json(self) -> dict[str, Any]:
         """Plain numbers, for a file beside the weights."""
-        return {"format": 1, **asdict(self)}
+        return {"format": 2, **asdict(self)}
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Calibrator:
         """The calibrator that ``to_json`` was asked of; ValueError where the values are none."""
         try:
-            if values["format"] != 1:
+            if values["format"] not in (1, 2):
                 raise ValueError(f"a calibrator of format {values['format']}, which a newer labeler wrote")
             full, wrong = values["full"], values["empty_wrong"]
             return cls(
-                cheap=_branch(values["cheap"], len(FEATURES)),
-                full=None if full is None else _branch(full, len(FEATURES) + len(VIEWS)),
+                cheap=_branch(values["cheap"], _FIRST_FEATURES),
+                full=None if full is None else _branch(full, _FIRST_FEATURES + _FIRST_VIEWS),
                 empty_wrong=None if wrong is None else float(wrong),
                 below=float(values["below"]),
                 pairs=int(values["pairs"]),
@@ -134,12 +149,15 @@ class Calibrator:
             raise ValueError(f"no calibrator: {error!r}") from error
 
 
-def _branch(values: Mapping[str, Any], width: int) -> Branch:
-    models: list[Logistic | Forest] = [
-        Forest.from_json(values[name], width) if "trees" in values[name] else Logistic.from_json(values[name], width)
-        for name in ("iou", "right")
-    ]
-    return Branch(*models)
+def _branch(values: Mapping[str, Any], first: tuple[str, ...]) -> Branch:
+    names = tuple(map(str, values.get("names", first)))
+    if unknown := [name for name in names if name not in FEATURES and name not in VIEWS]:
+        raise ValueError(f"a calibrator that asks for {unknown[0]}")
+    return Branch(_model(values["iou"], len(names)), _model(values["right"], len(names)), names)
+
+
+def _model(values: Mapping[str, Any], width: int) -> Logistic | Forest:
+    return Forest.from_json(values, width) if "trees" in values else Logistic.from_json(values, width)
 
 
 def fit_calibrator(pairs: Sequence[Pair], *, below: float, seed: int = 0) -> Calibrator | None:
@@ -157,7 +175,7 @@ def fit_calibrator(pairs: Sequence[Pair], *, below: float, seed: int = 0) -> Cal
     if len(shown) < FEWEST:
         return None
     branches = [
-        _fit_branch(_table(shown, views=views), ious[~empty], weights[~empty], _signs(views), below, seed)
+        _fit_branch(shown, {**FEATURES, **(VIEWS if views else {})}, ious[~empty], weights[~empty], below, seed)
         if not views or all(figures.has_views for figures in shown)
         else None
         for views in (False, True)
@@ -176,21 +194,24 @@ def _empty_wrong(wrong: NDArray[np.bool_], weights: NDArray[np.float64]) -> floa
 
 
 def _fit_branch(
-    x: NDArray[np.float64],
+    shown: Sequence[Figures],
+    features: Mapping[str, int],
     ious: NDArray[np.float64],
     weights: NDArray[np.float64],
-    signs: Sequence[int],
     below: float,
     seed: int,
 ) -> Branch:
-    right = (ious >= below).astype(float)
+    names, signs = tuple(features), list(features.values())
+    x, right = _table(shown, names), (ious >= below).astype(float)
     if len(x) >= TREES_FROM and right.min() < right.max():
         with contextlib.suppress(UnreadableTrees):
             return Branch(
                 fit_forest(x, ious, weights, signs, seed=seed, share=False),
                 fit_forest(x, right, weights, signs, seed=seed, share=True),
+                names,
             )
-    return Branch(fit_logistic(x, ious, weights, signs), fit_logistic(x, _smoothed(right), weights, signs))
+    smoothed = _smoothed(right)
+    return Branch(fit_logistic(x, ious, weights, signs), fit_logistic(x, smoothed, weights, signs), names)
 
 
 def _smoothed(right: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -199,13 +220,8 @@ def _smoothed(right: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.asarray(np.where(right > 0, (positive + 1) / (positive + 2), 1 / (len(right) - positive + 2)), float)
 
 
-def _signs(views: bool) -> list[int]:
-    return [*FEATURES.values(), *(VIEWS.values() if views else ())]
-
-
-def _table(figures: Sequence[Figures], *, views: bool) -> NDArray[np.float64]:
+def _table(figures: Sequence[Figures], names: Sequence[str]) -> NDArray[np.float64]:
     """Features (n, d); nan where a figure is not known."""
-    names = [*FEATURES, *(VIEWS if views else ())]
     return np.array([[_value(item, name) for name in names] for item in figures], dtype=float)
 
 
@@ -213,7 +229,13 @@ def _value(figures: Figures, name: str) -> float:
     if name == "root_area":
         return math.sqrt(figures.foreground)
     value = getattr(figures, name) if name in ("soft_iou", "stability") else figures.signals.get(name, math.nan)
+    if not math.isfinite(value):
+        return math.nan
     if name in _AS_LOGIT:
-        value = min(max(value, 1e-3), 1 - 1e-3) if math.isfinite(value) else math.nan
+        value = min(max(value, 1e-3), 1 - 1e-3)
         return math.log(value / (1 - value))
+    if name in _AS_ROOT:
+        return math.sqrt(max(0.0, value))
+    if name == "faults":
+        return math.log(value + 0.01)
     return math.log1p(value) if name == "components" else float(value)

@@ -42,7 +42,8 @@ SELECT i.id, f.name, i.state, i.confidence, i.model_version, i.skips, i.foregrou
                                i.foreground > 0, 0) AS INTEGER) END,
        CASE WHEN i.state = 'labelled' AND l.id IS NOT NULL
             THEN (julianday(l.created) - 2440587.5) * 86400.0 ELSE f.mtime END,
-       CASE WHEN i.signals <> '' THEN json_extract(i.signals, '$.kept') END, i.sha256
+       CASE WHEN i.signals <> '' THEN json_extract(i.signals, '$.kept') END,
+       CASE WHEN i.signals <> '' THEN json_extract(i.signals, '$.wrong') END, i.sha256
 FROM images i JOIN files f ON f.id = i.file_id LEFT JOIN labels l ON l.id = i.label_id
 """
 

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from labeler.accepts import Answer
 from labeler.certificate import ALPHA, Audited, bound, certified_threshold
@@ -24,30 +23,24 @@ class Evidence:
     """Series of the Trust panel; images by id, so that a mark opens its image.
 
     ``pairs``: (image id, confidence when it was labelled, IoU of that prediction with the label) of the holdout.
-    ``history``: (audits answered, wrong ones left at most), at most 60 points. ``drift``: (image id, log capital).
-    ``expected``: confidence and P(IoU < t) of the undecided images with a calibrated one, the surest first.
+    ``history``: (audits answered, wrong ones left at most, image id of the last of them), at most 60 points.
+    ``drift``: (image id, log capital).
     """
 
     pairs: tuple[tuple[int, float, float], ...] = ()
-    history: tuple[tuple[int, int], ...] = ()
+    history: tuple[tuple[int, int, int], ...] = ()
     drift: tuple[tuple[int, float], ...] = ()
-    expected: NDArray[np.float64] = field(default_factory=lambda: np.zeros((0, 2)))
     certified_threshold: float | None = None
     certified_share: float = 0.05
     is_calibrated: bool = False
     is_alarmed: bool = False
 
-    def expected_wrong(self, threshold: float) -> float | None:
-        """Mean P(IoU < t) of what a threshold accepts; None where no calibrated confidence is above it."""
-        chosen = self.expected[self.expected[:, 0] >= threshold]
-        return float(chosen[:, 1].mean()) if len(chosen) else None
 
-
-def risk_coverage(pairs: Sequence[tuple[int, float, float]], *, below: float) -> list[tuple[float, float]]:
-    """(share of the pairs accepted, share of wrong ones among them), from the surest on."""
+def risk_coverage(pairs: Sequence[tuple[int, float, float]], *, below: float) -> list[tuple[float, float, int]]:
+    """(share of the pairs accepted, share of wrong ones among them, image id of the last one), from the surest on."""
     ordered = sorted(pairs, key=lambda pair: -pair[1])
     wrong = np.cumsum([iou < below for _, _, iou in ordered])
-    return [((n + 1) / len(ordered), float(wrong[n]) / (n + 1)) for n in range(len(ordered))]
+    return [((n + 1) / len(ordered), float(wrong[n]) / (n + 1), ordered[n][0]) for n in range(len(ordered))]
 
 
 def evidence_of(trust: Trust) -> Evidence:
@@ -63,22 +56,10 @@ def evidence_of(trust: Trust) -> Evidence:
         pairs=pairs,
         history=tuple(_history(trust)),
         drift=tuple(trust.drift()),
-        expected=_expected(trust),
         certified_threshold=_certified(trust, pairs, below=epoch.below if epoch else 0.8075),
         is_calibrated=trust.is_calibrated,
         is_alarmed=trust.is_alarmed,
     )
-
-
-def _expected(trust: Trust) -> NDArray[np.float64]:
-    states = (ImageState.ACCEPTED, ImageState.QUEUED)
-    found = [
-        (record.confidence, record.signals["wrong"])
-        for state in states
-        for record in trust.project.images(state=state)
-        if record.confidence is not None and "wrong" in record.signals
-    ]
-    return np.array(sorted(found, reverse=True), float).reshape(-1, 2)
 
 
 def _certified(trust: Trust, pairs: Sequence[tuple[int, float, float]], *, below: float) -> float | None:
@@ -92,27 +73,34 @@ def _certified(trust: Trust, pairs: Sequence[tuple[int, float, float]], *, below
     return certified_threshold(scores, wrong, share=Evidence().certified_share, grid=list(GRID))
 
 
-def _history(trust: Trust) -> list[tuple[int, int]]:
+def _history(trust: Trust) -> list[tuple[int, int, int]]:
     """The bound after each of some audits, each with the accept events and answers that there were by then."""
     accepts = trust.project.accepts
     audits = [audit for audit in accepts.audits() if audit.repeat_of is None]
     events = accepts.events()
     if not audits or not events:
         return []
-    rates = {epoch.number: epoch.rate for epoch in accepts.epochs()}
-    created = [event.created for event in events]
-    shown = np.unique(np.linspace(0, len(audits) - 1, CHECKPOINTS).astype(int))
-    found = []
-    for last in shown:
-        known = {audit.accept_id: audit.answer for audit in audits[: last + 1]}
-        then = events[: bisect_right(created, audits[last].created)]
-        parts = []
-        for number, rate in rates.items():
-            heads = [event for event in then if event.epoch == number and event.coin]
-            accepted = sum(event.epoch == number for event in then)
-            wrong = sum(known.get(event.accept_id) is Answer.WRONG for event in heads)
-            unfinished = sum(event.accept_id not in known for event in heads)
-            if accepted:
-                parts.append(Audited(accepted, len(heads), wrong, unfinished, rate, number))
-        found.append((int(last) + 1, bound(parts, alpha=ALPHA, missed=trust.project.settings.audit_missed).left))
+    answered = {audit.accept_id: (at, audit.answer is Answer.WRONG) for at, audit in enumerate(audits)}
+    never = (len(audits), False)
+    when, wrong = map(np.array, zip(*(answered.get(event.accept_id, never) for event in events), strict=True))
+    epochs, heads = (np.array([getattr(event, name) for event in events]) for name in ("epoch", "coin"))
+    images, created = {event.accept_id: event.image_id for event in events}, [event.created for event in events]
+    begun, found = accepts.epochs(), []
+    for last in map(int, np.unique(np.linspace(0, len(audits) - 1, CHECKPOINTS).astype(int))):
+        count = bisect_right(created, audits[last].created)
+        is_known = when[:count] <= last
+        parts = [
+            Audited(
+                accepted=int(mine.sum()),
+                heads=int((mine & heads[:count]).sum()),
+                wrong=int((mine & heads[:count] & is_known & wrong[:count]).sum()),
+                unfinished=int((mine & heads[:count] & ~is_known).sum()),
+                rate=epoch.rate,
+                epoch=epoch.number,
+            )
+            for epoch in begun
+            if (mine := epochs[:count] == epoch.number).any()
+        ]
+        left = bound(parts, alpha=ALPHA, missed=trust.project.settings.audit_missed).left
+        found.append((last + 1, left, images[audits[last].accept_id]))
     return found

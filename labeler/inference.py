@@ -211,7 +211,11 @@ def predict_files(
         readable = [item for item in batch if not isinstance(item, FailedImage)]
         batch_images = [image for _, image in readable]
         predictions = compared(
-            predictor.predict(batch_images), [_stored(job, item) for item, _ in readable], job.bundle, predictor.classes
+            batch_images,
+            predictor.predict(batch_images),
+            [_stored(job, item) for item, _ in readable],
+            job.bundle,
+            predictor.classes,
         )
         if job.grey_share > 0:
             predictions = _seen_again(job, predictor, readable, predictions)

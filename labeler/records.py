@@ -105,6 +105,7 @@ class Brief(NamedTuple):
     classes: int  # of the mask in force: bit n - 1 for class n, 0 for none
     date: float  # seconds since 1970: when it was labelled, else when the file was written
     kept: float | None  # IoU of the prediction with the one it replaced
+    wrong: float | None  # chance that its IoU is below t, from a calibrator
     shuffle: int  # the same for the same bytes, in no order that means anything
 
 

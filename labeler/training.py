@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from labeler import checkpoint
+from labeler.appearance import appearance
 from labeler.bundle import MOST_VECTORS, Bundle
 from labeler.calibration import Pair as HoldoutPair
 from labeler.calibration import fit_calibrator
@@ -358,6 +359,7 @@ def _recall(
     """
     shown = np.unique(np.linspace(0, len(core) - 1, MOST_VECTORS).astype(int))
     vectors: list[NDArray[np.float32]] = []
+    looks: list[NDArray[np.float32]] = []
     recalled: list[tuple[float, float]] = []
     for index in map(int, shown):
         try:
@@ -367,12 +369,16 @@ def _recall(
         prediction = challenger.predict([pair.image])[0]
         assert prediction.embedding is not None
         vectors.append(prediction.embedding)
+        looks.append(appearance(pair.image))
         if before is not None and not pair.fresh and len(recalled) < CHECK_IMAGES:
             ours = mean_iou(prediction.mask, pair.mask, classes=core.classes)
             recalled.append((ours, _iou(before, pair)))
         yield Progress("judging", len(vectors), len(shown))
-    known = np.stack(vectors) if vectors else np.zeros((0, 0), np.float32)
-    return Bundle(None, job.settings.threshold, known), tuple(recalled)
+    return Bundle(None, job.settings.threshold, _stacked(vectors), _stacked(looks)), tuple(recalled)
+
+
+def _stacked(vectors: list[NDArray[np.float32]]) -> NDArray[np.float32]:
+    return np.stack(vectors) if vectors else np.zeros((0, 0), np.float32)
 
 
 def _judge(

@@ -257,15 +257,24 @@ def _tie(sight_id: int) -> float:
     return int.from_bytes(hashlib.sha256(b"tie%d" % sight_id).digest()[:8], "big") / 2**64
 
 
-def reliability(
-    confidences: Sequence[float], ious: Sequence[float], *, bins: int = 8
-) -> list[tuple[float, float, float, int]]:
-    """(mean confidence, mean IoU, half width of its 95 % interval, pairs) of equally filled bins, for a plot."""
+@dataclass(frozen=True, slots=True)
+class Bin:
+    """Mean confidence and IoU of some pairs, half of the 95 % interval of the latter, and which pairs they are."""
+
+    confidence: float
+    iou: float
+    half: float
+    members: tuple[int, ...]
+
+
+def reliability(confidences: Sequence[float], ious: Sequence[float], *, bins: int = 8) -> list[Bin]:
+    """Equally filled bins of the pairs, for a plot."""
     order = np.argsort(confidences)
     found = []
     for part in np.array_split(order, min(bins, max(1, len(order) // 4))):
         if len(part):
             values = np.asarray(ious, float)[part]
             half = 1.96 * float(values.std(ddof=1)) / math.sqrt(len(part)) if len(part) > 1 else 1.0
-            found.append((float(np.asarray(confidences, float)[part].mean()), float(values.mean()), half, len(part)))
+            middle = float(np.asarray(confidences, float)[part].mean())
+            found.append(Bin(middle, float(values.mean()), half, tuple(map(int, part))))
     return found

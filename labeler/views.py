@@ -7,10 +7,12 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Any
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from labeler.records import Image, Mask
+from labeler.signals import part_means
 
 # Quarter turns and whether mirrored afterwards; the first is the image as it is.
 VIEWS = ((0, False), (0, True), (1, False), (1, True), (2, False), (2, True), (3, False), (3, True))
@@ -47,6 +49,29 @@ def agreement(masks: Sequence[Mask], *, classes: int = 1) -> tuple[float, float]
     ious = np.where(present > 0, total / np.maximum(present, 1), 1.0)
     pairs = ious[np.triu_indices(len(masks), 1)]
     return float(pairs.mean()), float(pairs.min())
+
+
+def support(mask: Mask, masks: Sequence[Mask], probabilities: Sequence[NDArray[np.uint8]]) -> tuple[float, float]:
+    """How far several looks bear out one mask (H, W), both in 0..1, whatever the classes.
+
+    The mean share of a component that is foreground in ``masks``, each component counting the same; and the expected
+    IoU of the mask under the mean of ``probabilities`` (soft IoU). Of an empty mask: 1, and 1 - the largest mean p.
+    """
+    foreground = (mask > 0).view(np.uint8)
+    mean = np.asarray(np.mean(np.stack(probabilities), axis=0), np.float32) / 256
+    count, labels = cv2.connectedComponents(foreground, connectivity=8, ltype=cv2.CV_32S)
+    if count == 1:
+        return 1.0, 1 - float(mean.max())
+    parts = part_means(labels, np.mean(np.stack(masks) > 0, axis=0), count)
+    inside = float(mean[foreground > 0].sum())
+    return float(parts.mean()), inside / (int(foreground.sum()) + float(mean.sum()) - inside)
+
+
+def doubtful_place(masks: Sequence[Mask]) -> tuple[float, float] | None:
+    """Where masks (H, W) of one image disagree, (across, down) in 0..1 of its sides; None where they do not."""
+    rows, columns = np.nonzero(np.ptp(np.stack(masks), axis=0))
+    height, width = masks[0].shape
+    return None if not len(rows) else (float((columns.mean() + 0.5) / width), float((rows.mean() + 0.5) / height))
 
 
 def joined(

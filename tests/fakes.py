@@ -53,6 +53,7 @@ def brief_of(record: ImageRecord) -> Brief:
         classes=int(bool(record.foreground)),
         date=0.0,
         kept=None,
+        wrong=record.signals.get("wrong"),
         shuffle=0,
     )
 

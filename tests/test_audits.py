@@ -12,8 +12,10 @@ from labeler.evidence import Evidence, risk_coverage
 from labeler.records import Counts, ImageState
 from labeler.ui import auditing
 from labeler.ui.auditing import AuditCase, AuditDialog, outlined
+from labeler.ui.gate import GatePanel
+from labeler.ui.rowlist import describe
 from labeler.ui.trust import TrustPanel
-from labeler.ui.wording import Figures, certified_text, doubts_of, strip_items, why_here
+from labeler.ui.wording import Figures, certified_text, doubts_of, gate_text, strip_items, why_here
 
 pytestmark = pytest.mark.qt_log_ignore("propagateSizeHints")  # the offscreen platform has none
 
@@ -108,12 +110,41 @@ def test_strip_tells_the_bound_and_the_audits_that_wait() -> None:
 
 
 def test_inspector_says_why_in_words_and_numbers() -> None:
-    signals = {"view_iou_min": 0.61, "core_distance": 0.5, "previous_iou": 0.99}
+    signals = {"view_iou_min": 0.61, "doubt_x": 0.1, "doubt_y": 0.45, "look_distance": 0.5, "kept": 0.99}
     record = image_record(1, confidence=0.4, signals=signals)
-    assert "smallest IoU between them 0.61" in why_here(record, 0.8)
-    assert "like no core image, distance 0.50" in why_here(record, 0.8)
+    assert "most on the left, smallest IoU between them 0.61" in why_here(record, 0.8)
+    assert "looks like no core image, distance 0.50" in why_here(record, 0.8)
     assert len(doubts_of(record)) == 2
+    replaced = image_record(1, confidence=0.4, signals={"kept": 0.3, "core_distance": 0.4})
+    assert "the model before saw another mask, IoU 0.30" in why_here(replaced, 0.8)
+    assert "sees no core image like it, distance 0.40" in why_here(replaced, 0.8)
     assert why_here(image_record(1, confidence=0.4), 0.8) == "Confidence 0.40 is below the threshold 0.80."
+
+
+@pytest.mark.parametrize(
+    ("across", "down", "said"),
+    [
+        (0.9, 0.6, "on the right"),
+        (0.5, 0.2, "at the top"),
+        (0.4, 0.8, "at the bottom"),
+        (0.5, 0.6, "ree, smallest"),
+    ],
+)
+def test_inspector_says_where_views_disagree(across: float, down: float, said: str) -> None:
+    signals = {"view_iou_min": 0.61, "doubt_x": across, "doubt_y": down}
+    assert said in why_here(image_record(1, confidence=0.4, signals=signals), 0.8)
+
+
+def test_every_confidence_says_when_it_is_not_calibrated() -> None:
+    assert describe(image_record(1, confidence=0.87)).startswith("87% (not calibrated yet)")
+    assert describe(image_record(1, confidence=0.87, signals={"wrong": 0.1})) == "87% · Waits for you"
+    assert gate_text(3, 4, is_calibrated=False).endswith("not calibrated yet")
+    assert "calibrated" not in gate_text(3, 4, expected=0.01)
+
+
+def test_list_tells_no_score_of_a_probe_that_waits() -> None:
+    assert describe(image_record(1, confidence=0.87, probe=True)) == "Waits for you"
+    assert "87%" in describe(image_record(1, ImageState.LABELLED, confidence=0.87, probe=True))
 
 
 def test_probe_is_judged_for_itself() -> None:
@@ -137,7 +168,7 @@ def _evidence(count: int = 40, *, threshold: float | None = None, calibrated: bo
     pairs = tuple((n, float(c), float(c)) for n, c in enumerate(rng.random(count)))
     return Evidence(
         pairs=pairs,
-        history=((100, 60), (200, 40)),
+        history=((100, 60, 7), (200, 40, 8)),
         drift=tuple((n, 0.01 * n) for n in range(700)),
         certified_threshold=threshold,
         is_calibrated=calibrated,
@@ -148,11 +179,25 @@ def test_marks_open_their_images(panel: TrustPanel) -> None:
     asked: list[int] = []
     panel.image_requested.connect(asked.append)
     panel.show_evidence(_evidence(), below=0.8)
-    for marks in (panel._pairs, panel._sights):
+    for marks in (panel._pairs, panel._sights, panel._risks, panel._bounds):
         points = marks.points()
         marks.sigClicked.emit(marks, points[:1], None)
         assert asked[-1] == points[0].data()
-    assert len(panel._pairs.points()) == 40
+    assert len(panel._pairs.points()) == len(panel._risks.points()) == 40
+    assert [point.data() for point in panel._bounds.points()] == [7, 8]
+
+
+def test_bin_of_the_reliability_plot_shows_its_images(panel: TrustPanel) -> None:
+    asked: list[tuple[frozenset[int], str]] = []
+    panel.images_requested.connect(lambda ids, name: asked.append((ids, name)))
+    evidence = _evidence()
+    panel.show_evidence(evidence, below=0.8)
+    points = panel._bins.points()
+    panel._bins.sigClicked.emit(panel._bins, points[-1:], None)
+    ids, name = asked[0]
+    surest = sorted(evidence.pairs, key=lambda pair: pair[1])[-len(ids) :]
+    assert ids == {image_id for image_id, _, _ in surest}
+    assert "near" in name
 
 
 def test_panel_says_what_is_missing(panel: TrustPanel) -> None:
@@ -178,14 +223,23 @@ def test_alarm_waits_for_the_person(panel: TrustPanel) -> None:
 
 def test_risk_falls_as_less_is_accepted() -> None:
     pairs = [(1, 0.9, 0.95), (2, 0.8, 0.9), (3, 0.5, 0.2)]
-    assert risk_coverage(pairs, below=0.8) == [(1 / 3, 0.0), (2 / 3, 0.0), (1.0, 1 / 3)]
+    assert risk_coverage(pairs, below=0.8) == [(1 / 3, 0.0, 1), (2 / 3, 0.0, 2), (1.0, 1 / 3, 3)]
     assert risk_coverage([], below=0.8) == []
 
 
-def test_expected_wrong_is_of_what_the_threshold_accepts() -> None:
-    evidence = Evidence(expected=np.array([[0.9, 0.0], [0.8, 0.2], [0.3, 0.9]]))
-    assert evidence.expected_wrong(0.8) == pytest.approx(0.1)
-    assert evidence.expected_wrong(0.95) is None
+def test_expected_wrong_is_of_what_the_threshold_accepts(qtbot: QtBot) -> None:
+    gate = GatePanel()
+    qtbot.addWidget(gate)
+    gate.show_confidences(np.array([0.9, 0.8, 0.3]), np.array([0.0, 0.2, 0.9]))
+    gate.show_risk(0.014, is_calibrated=True)
+    gate.show_threshold(0.8, can_undo=False)
+    assert gate.effect.text() == "Accepts 2 of 3 (67%), expected wrong 10.0%, certified ≤ 1.4%"
+    gate.show_threshold(0.95, can_undo=False)
+    assert "expected" not in gate.effect.text()
+    gate.show_confidences(np.array([0.9, 0.8, 0.3]))
+    gate.show_risk(None, is_calibrated=False)
+    gate.show_threshold(0.8, can_undo=False)
+    assert gate.effect.text() == "Accepts 2 of 3 (67%), not calibrated yet"
 
 
 def test_accepted_mask_says_why_it_was_accepted() -> None:

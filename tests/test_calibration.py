@@ -10,7 +10,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from labeler.calibration import Calibrator, Figures, Pair, fit_calibrator
+from labeler.calibration import FEATURES, VIEWS, Calibrator, Figures, Pair, fit_calibrator
 from labeler.logistic import Logistic
 
 BELOW = 0.8
@@ -85,6 +85,32 @@ def test_calibrator_survives_json_exactly(count: int) -> None:
     assert again.estimate(figures) == calibrator.estimate(figures)
 
 
+def test_calibrator_from_before_its_features_had_names_is_understood() -> None:
+    """Models of older projects stay calibrated: they had the first eleven figures, and two of the views."""
+    known = (*list(FEATURES)[:11], *list(VIEWS)[:2])
+    assert (known[0], known[10], known[12]) == ("soft_iou", "kept", "view_iou_min")
+    slopes = tuple(float(place) for place in range(13))
+    model = {"intercept": 0.5, "slopes": slopes, "means": (0.0,) * 13, "scales": (1.0,) * 13}
+    cheap = {key: value[:11] if isinstance(value, tuple) else value for key, value in model.items()}
+    old = {"format": 1, "cheap": {"iou": cheap, "right": cheap}, "full": {"iou": model, "right": model}}
+    calibrator = Calibrator.from_json({**old, "empty_wrong": None, "below": 0.8, "pairs": 40})
+    assert calibrator.cheap.names == known[:11]
+    assert calibrator.full is not None
+    assert calibrator.full.names == known
+    (estimate,) = calibrator.estimate([_figures(0.7, view_iou_mean=0.6, view_iou_min=0.4, faults=9.0)])
+    assert 0 <= estimate.iou <= 1
+    assert Calibrator.from_json(json.loads(json.dumps(calibrator.to_json()))) == calibrator
+
+
+def test_calibrator_that_asks_for_what_nobody_knows_is_refused() -> None:
+    calibrator = fit_calibrator(_pairs(60), below=BELOW)
+    assert calibrator is not None
+    values = json.loads(json.dumps(calibrator.to_json()))
+    values["cheap"]["names"][3] = "taste"
+    with pytest.raises(ValueError, match="taste"):
+        Calibrator.from_json(values)
+
+
 def test_same_pairs_give_the_same_calibrator() -> None:
     assert fit_calibrator(_pairs(300), below=BELOW) == fit_calibrator(_pairs(300), below=BELOW)
 
@@ -122,7 +148,7 @@ def test_damaged_values_are_refused() -> None:
     calibrator = fit_calibrator(_pairs(300), below=BELOW)
     assert calibrator is not None
     values = calibrator.to_json()
-    for change in ({"format": 2}, {"cheap": {}}, {"below": None}, {"cheap": {"iou": {"trees": [[[0.0]]]}}}):
+    for change in ({"format": 3}, {"cheap": {}}, {"below": None}, {"cheap": {"iou": {"trees": [[[0.0]]]}}}):
         with pytest.raises(ValueError, match=r"calibrator|tree|values"):
             Calibrator.from_json({**values, **change})
 

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from labeler import checkpoint, images
+from labeler.appearance import appearance
 from labeler.bundle import Bundle
 from labeler.calibration import Figures, Pair, fit_calibrator
 from labeler.cascade import compared, holdout_pair, looked_at
@@ -21,7 +22,7 @@ from labeler.inference import JobImage, PredictionJob, Predictor, predict_files
 from labeler.metrics import mean_iou
 from labeler.networks import NetworkConfig, ResidualUNet
 from labeler.records import PredictionRecord
-from labeler.views import VIEWS, GreyZone, agreement, disagreement, joined, unwarped, warped
+from labeler.views import VIEWS, GreyZone, agreement, disagreement, doubtful_place, joined, support, unwarped, warped
 
 
 @pytest.fixture
@@ -128,12 +129,36 @@ def test_views_are_the_predictions_of_the_turned_image(predictor: Predictor) -> 
 def test_previous_mask_and_core_are_compared_for_nothing(predictor: Predictor) -> None:
     (prediction,) = predictor.predict([_image(0)])
     assert prediction.embedding is not None
-    bundle = Bundle(None, 0.8, prediction.embedding[None])
-    (same,) = compared([prediction], [prediction.mask], bundle, 1)
+    bundle = Bundle(None, 0.8, prediction.embedding[None], appearance(_image(0))[None])
+    (same,) = compared([_image(0)], [prediction], [prediction.mask], bundle, 1)
     assert same.signals["kept"] == 1.0
     assert same.signals["core_distance"] == pytest.approx(0.0, abs=1e-5)
-    (alone,) = compared([prediction], [None], None, 1)
-    assert alone is prediction
+    assert same.signals["look_distance"] == pytest.approx(0.0, abs=1e-5)
+    (other,) = compared([np.full_like(_image(0), 200)], [prediction], [None], bundle, 1)
+    assert other.signals["look_distance"] > 0.1
+    (alone,) = compared([_image(0)], [prediction], [None], None, 1)
+    assert set(alone.signals) - set(prediction.signals) == {"unexplained"}
+
+
+def test_looks_bear_out_each_component_alike() -> None:
+    mask = np.zeros((20, 30), np.uint8)
+    mask[1:11, 1:11] = 1  # large, in all looks
+    mask[15:17, 20:22] = 2  # small, of another class, in half of them
+    without = mask.copy()
+    without[15:17] = 0
+    planes = [np.where(plane > 0, 255, 0).astype(np.uint8) for plane in (mask, without)]
+    parts, soft = support(mask, [mask, without], planes)
+    assert parts == pytest.approx((1 + 0.5) / 2)
+    assert soft == pytest.approx((100 + 2) / 104, abs=0.01)
+    assert support(np.zeros_like(mask), [without], planes)[0] == 1.0
+    assert support(np.zeros_like(mask), [without], planes)[1] == pytest.approx(0, abs=0.01)
+
+
+def test_place_of_doubt_is_where_masks_differ() -> None:
+    one, two = np.zeros((10, 20), np.uint8), np.zeros((10, 20), np.uint8)
+    assert doubtful_place([one, two]) is None
+    two[9, 0:2] = 1
+    assert doubtful_place([one, two]) == pytest.approx((1 / 20, 0.95))
 
 
 def test_job_compares_with_the_stored_mask_of_the_version_before(tmp_path: Path) -> None:
@@ -189,10 +214,12 @@ def test_bundle_survives_text(predictor: Predictor) -> None:
     assert pair.iou == mean_iou(prediction.mask, mask)
     assert pair.figures.has_views
     calibrator = fit_calibrator([pair] * 40, below=0.8)
-    full = Bundle(calibrator, 0.9, bundle.core)
+    full = Bundle(calibrator, 0.9, bundle.core, appearance(_image(0))[None])
     again = Bundle.from_text(full.to_text())
     assert again == full
     assert np.allclose(again.core, full.core, atol=1e-3)
+    assert again.look_distances([appearance(_image(0))])[0] == pytest.approx(0, abs=1e-3)
+    assert np.isnan(bundle.look_distances([appearance(_image(0))])[0])
     assert again.distances([prediction.embedding, None])[0] == pytest.approx(0, abs=1e-3)
     assert Bundle.from_text(Bundle(None, 0.5).to_text()).calibrator is None
 

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from labeler.signals import signals_of
+from labeler.signals import signals_of, unexplained
 
 
 def disc(*, blur: float = 0.0, centre: tuple[int, int] = (32, 32), radius: int = 10) -> dict[str, float]:
@@ -31,6 +31,39 @@ def test_shape_is_counted() -> None:
     assert found["components"] == 2
     assert found["largest"] == pytest.approx(0.75)
     assert found["border"] == pytest.approx(8 / (2 * 50 + 2 * 38))
+
+
+def test_outline_and_sureness_are_shares_of_the_mask() -> None:
+    mask = np.zeros((40, 50), np.uint8)
+    mask[10:20, 20:30] = 1
+    found = signals_of(mask, np.where(mask > 0, 255, 0).astype(np.uint8))
+    assert found["thin"] == pytest.approx(36 / 100)
+    assert found["sure"] == 1.0
+    half = signals_of(mask, np.where(mask > 0, 192, 64).astype(np.uint8))
+    assert half["sure"] == 0.0
+    assert half["faults"] == pytest.approx((100 * (1 - 192.5 / 256) + 1900 * 64.5 / 256) / 100)
+
+
+def test_small_doubtful_component_counts_like_a_large_sure_one() -> None:
+    mask, probability = np.zeros((40, 50), np.uint8), np.zeros((40, 50), np.uint8)
+    mask[0:20, 0:20], probability[0:20, 0:20] = 1, 255
+    mask[30:32, 30:32], probability[30:32, 30:32] = 1, 140
+    found = signals_of(mask, probability)
+    assert found["parts"] == pytest.approx((255.5 + 140.5) / 2 / 256)
+    assert found["least_confidence"] < 0.01
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_mask_drawn_by_brightness_explains_the_image(dtype: type) -> None:
+    mask = np.zeros((40, 50), np.uint8)
+    mask[10:30, 10:30] = 1
+    noise = np.random.default_rng(0).normal(0, 8, (40, 50, 3))
+    image = np.clip(100 * mask[..., None] + 60 + noise, 0, 255).astype(dtype)
+    assert unexplained(mask, image) < 0.05
+    assert unexplained(np.roll(mask, 20, axis=1), image) > 0.8
+    assert unexplained(mask, image[..., 0]) < 0.05
+    assert unexplained(np.zeros_like(mask), image) == unexplained(np.ones_like(mask), image) == 1.0
+    assert unexplained(mask, np.full((40, 50), 7, dtype)) == 1.0
 
 
 def test_empty_mask_is_judged_around_the_pixel_most_likely_missed() -> None:

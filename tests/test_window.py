@@ -362,7 +362,7 @@ def test_gate_asks_for_a_threshold_and_tells_its_effect(page: Workspace, session
     page.gate.histogram.released.emit()
 
     assert session.asked == [("set_threshold", 0.6)]
-    assert page.gate.effect.text() == "Accepts 2 of 4 (50%)"
+    assert page.gate.effect.text() == "Accepts 2 of 4 (50%), not calibrated yet"
 
 
 def test_round_fills_the_training_panel(page: Workspace, session: FakeSession) -> None:

@@ -62,6 +62,7 @@ _FIGURES = {
     "classes": np.int64,
     "date": np.float64,
     "kept": np.float32,
+    "wrong": np.float32,
     "shuffle": np.int64,
 }
 
@@ -112,6 +113,7 @@ class Columns:
             figures["classes"][row] = brief.classes
             figures["date"][row] = brief.date
             figures["kept"][row] = np.nan if brief.kept is None else brief.kept
+            figures["wrong"][row] = np.nan if brief.wrong is None else brief.wrong
             figures["shuffle"][row] = brief.shuffle
 
     def _rows_for(self, image_ids: Sequence[int]) -> NDArray[np.int64]:

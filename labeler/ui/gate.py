@@ -8,13 +8,19 @@ from PySide6.QtCore import QPointF, QRectF, QSize, Qt, QTimer, Signal
 from PySide6.QtGui import QColor, QKeyEvent, QMouseEvent, QPainter, QPaintEvent, QPen, QPolygonF
 from PySide6.QtWidgets import QDoubleSpinBox, QGridLayout, QSizePolicy, QWidget
 
-from labeler.evidence import Evidence
 from labeler.ui.controls import icon_button, label
 from labeler.ui.theme import XS, S, follow, theme
 from labeler.ui.wording import gate_text
 
 BINS = 50
+KNOWN = 0.9  # of the masks, whose chance to be wrong must be known before their mean is told
 _ASK_MS = 120  # a drag asks for a new gate at most this often
+
+
+def expected_wrong(wrong: NDArray[np.float64]) -> float | None:
+    """Mean chance to be wrong; None where that of more than every tenth is not known."""
+    known = wrong[np.isfinite(wrong)]
+    return float(known.mean()) if len(known) and len(known) >= KNOWN * len(wrong) else None
 
 
 class Histogram(QWidget):
@@ -121,8 +127,9 @@ class GatePanel(QWidget):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._confidences = np.zeros(0)
+        self._wrong = np.zeros(0)
+        self._calibrated = True
         self._wanted: float | None = None
-        self._evidence: Evidence | None = None
         self._certified: float | None = None
         self.title = label(self.tr("Accept from"), "section")
         self.figure = QDoubleSpinBox(self, decimals=4, minimum=0.0, maximum=1.0, singleStep=0.01)
@@ -154,15 +161,16 @@ class GatePanel(QWidget):
         self.figure.valueChanged.connect(self._typed)
         self.undo.clicked.connect(self.undo_requested)
 
-    def show_confidences(self, confidences: NDArray[np.float64]) -> None:
-        """The confidences of all images that no person has decided on."""
+    def show_confidences(self, confidences: NDArray[np.float64], wrong: NDArray[np.float64] | None = None) -> None:
+        """The confidences of all images that no person has decided on, and their chances to be wrong; nan: unknown."""
         self._confidences = np.asarray(confidences, float)
+        self._wrong = np.full(len(self._confidences), np.nan) if wrong is None else np.asarray(wrong, float)
         self.histogram.show_confidences(self._confidences)
         self._explain(self.histogram.threshold)
 
-    def show_risk(self, evidence: Evidence, certified: float | None) -> None:
-        """What is known of the risk: calibrated chances to be wrong, and the certified share of wrong ones or None."""
-        self._evidence, self._certified = evidence, certified
+    def show_risk(self, certified: float | None, *, is_calibrated: bool) -> None:
+        """The certified share of wrong ones or None, and whether confidences have been compared with anything."""
+        self._certified, self._calibrated = certified, is_calibrated
         self._explain(self.histogram.threshold)
 
     def show_threshold(self, threshold: float, *, can_undo: bool) -> None:
@@ -179,9 +187,16 @@ class GatePanel(QWidget):
         self._explain(threshold)
 
     def _explain(self, threshold: float) -> None:
-        accepted = int((self._confidences >= threshold).sum())
-        expected = None if self._evidence is None else self._evidence.expected_wrong(threshold)
-        self.effect.setText(gate_text(accepted, len(self._confidences), expected=expected, certified=self._certified))
+        chosen = self._confidences >= threshold
+        self.effect.setText(
+            gate_text(
+                int(chosen.sum()),
+                len(self._confidences),
+                expected=expected_wrong(self._wrong[chosen]),
+                certified=self._certified,
+                is_calibrated=self._calibrated,
+            )
+        )
 
     def _preview(self, threshold: float) -> None:
         self._wanted = round(threshold, 4)

@@ -38,7 +38,7 @@ from labeler.ui.controls import label
 from labeler.ui.marks import draw_state
 from labeler.ui.theme import M, S, follow, theme
 from labeler.ui.told import told
-from labeler.ui.wording import percent, state_name, state_word
+from labeler.ui.wording import confidence_text, is_calibrated, percent, state_name, state_word, tr
 
 RecordRole = Qt.ItemDataRole.UserRole
 AnyIndex = QModelIndex | QPersistentModelIndex
@@ -139,16 +139,24 @@ def describe(record: ImageRecord) -> str:
     """State of an image and what there is to say about it."""
     if record.state is ImageState.UNREADABLE:
         return told(record.reason)
-    if record.confidence is None:
+    if not _is_scored(record):
         return state_name(record.state)
-    return f"{percent(record.confidence)} · {state_name(record.state)}"
+    return f"{confidence_text(record)} · {state_name(record.state)}"
 
 
 def note(record: ImageRecord) -> str:
     """What stands in a row beside the mark of the state."""
-    word = state_word(record.state)
-    scored = record.confidence is not None and record.state is not ImageState.UNREADABLE
-    return f"{percent(record.confidence)} · {word}" if scored and record.confidence is not None else word
+    if not _is_scored(record) or record.confidence is None:
+        return state_word(record.state)
+    # There is room for one of the two, and the mark tells the state.
+    said = state_word(record.state) if is_calibrated(record) else tr("not calibrated yet")
+    return f"{percent(record.confidence)} · {said}"
+
+
+def _is_scored(record: ImageRecord) -> bool:
+    """Whether a score is shown; that of a probe that waits must not sway its judge."""
+    is_blind = record.probe and record.state is ImageState.QUEUED
+    return record.confidence is not None and record.state is not ImageState.UNREADABLE and not is_blind
 
 
 class Thumbnails:

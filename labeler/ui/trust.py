@@ -28,6 +28,7 @@ class TrustPanel(QWidget):
     """Draws ``Evidence``; a mark that is clicked opens its image."""
 
     image_requested = Signal(int)
+    images_requested = Signal(frozenset, str)  # ids, and what they have in common
     audit_requested = Signal()
     go_on_requested = Signal()
     threshold_requested = Signal(float)
@@ -75,13 +76,18 @@ class TrustPanel(QWidget):
     def _build_marks(self) -> None:
         self._diagonal = self.reliability.plot([0, 1], [0, 1])
         self._pairs = pg.ScatterPlotItem(size=6, hoverable=True, hoverSize=10)
-        self._bins, self._spread = pg.ScatterPlotItem(size=9), pg.ErrorBarItem()
-        self._sights = pg.ScatterPlotItem(size=5, hoverable=True, hoverSize=9)
-        for marks in (self._pairs, self._sights):
+        self._bins, self._spread = pg.ScatterPlotItem(size=9, hoverable=True, hoverSize=13), pg.ErrorBarItem()
+        self._bins.sigClicked.connect(self._open_bin)
+        self._sights, self._risks, self._bounds = (
+            pg.ScatterPlotItem(size=5, hoverable=True, hoverSize=9) for _ in range(3)
+        )
+        for marks in (self._pairs, self._sights, self._risks, self._bounds):
             marks.sigClicked.connect(self._open)
         for item in (self._pairs, self._spread, self._bins):
             self.reliability.addItem(item)
-        self._risk_line, self._bound_line = self.risk.plot(), self.history.plot(symbol="o", symbolSize=4)
+        self._risk_line, self._bound_line = self.risk.plot(), self.history.plot()
+        self.risk.addItem(self._risks)
+        self.history.addItem(self._bounds)
         self._alarm_line = pg.InfiniteLine(pos=_ALARM, angle=0)
         self._drift_line = self.drift.plot()
         self.drift.addItem(self._alarm_line)
@@ -106,17 +112,10 @@ class TrustPanel(QWidget):
         evidence, colours = self._evidence, theme.colours
         self._draw_pairs(evidence.pairs)
         risks = risk_coverage(evidence.pairs, below=self._below)
-        wide = pg.mkPen(colours.warn, width=2)
-        self._risk_line.setData([share for share, _ in risks], [risk for _, risk in risks], pen=wide)
-        self.risk.setYRange(0, max([0.05, *(risk for _, risk in risks)]) * 1.1)
-        self._bound_line.setData(
-            [count for count, _ in evidence.history],
-            [left for _, left in evidence.history],
-            pen=pg.mkPen(colours.accent, width=2),
-            symbolBrush=QColor(colours.accent),
-            symbolPen=None,
-        )
-        self.history.setYRange(0, max([10, *(left for _, left in evidence.history)]) * 1.1)
+        self._draw_curve(self._risk_line, self._risks, risks, colours.warn)
+        self.risk.setYRange(0, max([0.05, *(risk for _, risk, _ in risks)]) * 1.1)
+        self._draw_curve(self._bound_line, self._bounds, evidence.history, colours.accent)
+        self.history.setYRange(0, max([10, *(left for _, left, _ in evidence.history)]) * 1.1)
         self._draw_drift(evidence.drift)
         self._tell()
 
@@ -136,9 +135,18 @@ class TrustPanel(QWidget):
             ]
         )
         bins = reliability([pair[1] for pair in pairs], [pair[2] for pair in pairs]) if len(pairs) >= 8 else []
-        x, y, half = (np.array([found[part] for found in bins], float) for part in range(3))
+        x, y, half = np.array([(found.confidence, found.iou, found.half) for found in bins], float).reshape(-1, 3).T
         self._spread.setData(x=x, y=y, height=2 * half, beam=0.015, pen=pg.mkPen(colours.text, width=1))
-        self._bins.setData(x=x, y=y, brush=QColor(colours.text), pen=pg.mkPen(None), symbol="d")
+        members = [frozenset(pairs[at][0] for at in found.members) for found in bins]
+        self._bins.setData(x=x, y=y, data=members, brush=QColor(colours.text), pen=pg.mkPen(None), symbol="d")
+
+    def _draw_curve(
+        self, line: pg.PlotDataItem, marks: pg.ScatterPlotItem, points: Sequence[tuple[float, float, int]], colour: str
+    ) -> None:
+        """A curve whose points open their images."""
+        line.setData([x for x, _, _ in points], [y for _, y, _ in points], pen=pg.mkPen(colour, width=2))
+        brush, pen = QColor(colour), pg.mkPen(None)
+        marks.setData([{"pos": (x, y), "data": image_id, "brush": brush, "pen": pen} for x, y, image_id in points])
 
     def _draw_drift(self, drift: Sequence[tuple[int, float]]) -> None:
         step = max(1, len(drift) // 500)
@@ -187,6 +195,11 @@ class TrustPanel(QWidget):
     def _propose(self) -> None:
         if self._evidence.certified_threshold is not None:
             self.threshold_requested.emit(self._evidence.certified_threshold)
+
+    def _open_bin(self, _item: object, points: Sequence[Any], _event: object = None) -> None:
+        if len(points):
+            confidence = points[0].pos().x()
+            self.images_requested.emit(points[0].data(), self.tr("Holdout, confidence near {:.2f}").format(confidence))
 
     def _open(self, _item: object, points: Sequence[Any], _event: object = None) -> None:
         if len(points):

@@ -12,6 +12,8 @@ from labeler.records import Counts, ImageRecord, ImageState, LabelOrigin, Progre
 from labeler.review import Kind, MaskVersion
 from labeler.ui.told import told
 
+ASIDE = 0.15  # of the image's side, from its middle: then doubt lies on one side
+
 
 def tr(text: str) -> str:
     """``text`` in the language of the window."""
@@ -95,6 +97,18 @@ def state_word(state: ImageState) -> str:
         ImageState.EXCLUDED: tr("excluded"),
         ImageState.UNREADABLE: tr("unreadable"),
     }[state]
+
+
+def confidence_text(record: ImageRecord) -> str:
+    """The confidence of an image's prediction, and whether that has been compared with anything."""
+    assert record.confidence is not None
+    figure = percent(record.confidence)
+    return figure if is_calibrated(record) else tr("{} (not calibrated yet)").format(figure)
+
+
+def is_calibrated(record: ImageRecord) -> bool:
+    """Whether the confidence of an image's prediction has been compared with labels: it has a chance to be wrong."""
+    return "wrong" in record.signals
 
 
 def labels(count: int) -> str:
@@ -232,9 +246,10 @@ def doubts_of(record: ImageRecord) -> list[str]:
     found = [
         (limit - value if rising else value - limit, text.format(value))
         for value, limit, rising, text in (
-            (signals.get("view_iou_min"), 0.85, True, tr("turned views disagree, smallest IoU between them {:.2f}")),
-            (signals.get("previous_iou"), 0.85, True, tr("the model before saw another mask, IoU {:.2f}")),
-            (signals.get("core_distance"), 0.30, False, tr("like no core image, distance {:.2f}")),
+            (signals.get("view_iou_min"), 0.85, True, views_text(signals)),
+            (signals.get("kept"), 0.85, True, tr("the model before saw another mask, IoU {:.2f}")),
+            (signals.get("look_distance"), 0.10, False, tr("it looks like no core image, distance {:.2f}")),
+            (signals.get("core_distance"), 0.30, False, tr("the model sees no core image like it, distance {:.2f}")),
             (record.stability, 0.85, True, tr("a stricter cut changes the mask, stability {:.2f}")),
             (signals.get("entropy"), 0.70, False, tr("the edge is blurred, entropy {:.2f} bit")),
             (signals.get("border"), 0.25, False, tr("it runs along the border, share {:.2f}")),
@@ -244,7 +259,29 @@ def doubts_of(record: ImageRecord) -> list[str]:
     return [text for _, text in sorted(found, reverse=True)[:3]]
 
 
-def gate_text(accepts: int, predicted: int, *, expected: float | None = None, certified: float | None = None) -> str:
+def views_text(signals: dict[str, float]) -> str:
+    """That turned views disagree, and where most; the figure is left open."""
+    across, down = signals.get("doubt_x", 0.5), signals.get("doubt_y", 0.5)
+    away = max(abs(across - 0.5), abs(down - 0.5))
+    if away < ASIDE:
+        return tr("turned views disagree, smallest IoU between them {:.2f}")
+    if abs(across - 0.5) >= abs(down - 0.5):
+        if across < 0.5:
+            return tr("turned views disagree, most on the left, smallest IoU between them {:.2f}")
+        return tr("turned views disagree, most on the right, smallest IoU between them {:.2f}")
+    if down < 0.5:
+        return tr("turned views disagree, most at the top, smallest IoU between them {:.2f}")
+    return tr("turned views disagree, most at the bottom, smallest IoU between them {:.2f}")
+
+
+def gate_text(
+    accepts: int,
+    predicted: int,
+    *,
+    expected: float | None = None,
+    certified: float | None = None,
+    is_calibrated: bool = True,
+) -> str:
     """What a threshold does to the predictions there are; shares of wrong masks where they are known."""
     if predicted == 0:
         return tr("No predictions yet")
@@ -253,6 +290,8 @@ def gate_text(accepts: int, predicted: int, *, expected: float | None = None, ce
         said.append(tr("expected wrong {}").format(percent(expected, digits=1)))
     if certified is not None and certified < 1:
         said.append(tr("certified ≤ {}").format(percent(certified, digits=1)))
+    if not is_calibrated:
+        said.append(tr("not calibrated yet"))
     return ", ".join(said)
 
 

@@ -67,7 +67,6 @@ class Workspace(QWidget):
         self.guide = label("", "", wraps=True)
         self._threshold = 0.0
         self._calibrated = False
-        self._certified: float | None = None  # share of wrong masks among the accepted, at most
         self._counting = QTimer(self, singleShot=True, interval=_REDRAW_MS)
         self._counting.timeout.connect(self._count)
         self._lay_out()
@@ -183,6 +182,7 @@ class Workspace(QWidget):
         self.progress.rollback_requested.connect(session.rollback)
         for panel in (self.trust, self.progress, self.training):
             panel.image_requested.connect(session.show_image)
+        self.trust.images_requested.connect(self.gallery.show_picked)
         self.trust.threshold_requested.connect(session.set_threshold)
         self.trust.go_on_requested.connect(session.go_on)
         self.trust.audit_requested.connect(self._actions["audit"].trigger)
@@ -274,8 +274,9 @@ class Workspace(QWidget):
         if self._session.project is None:
             return
         columns = self._session.columns
-        confidences = columns.column("confidence")[columns.are(*_UNDECIDED)]
-        self.gate.show_confidences(confidences[~np.isnan(confidences)].astype(float))
+        undecided = columns.are(*_UNDECIDED) & ~np.isnan(columns.column("confidence"))
+        confidences, wrong = (columns.column(name)[undecided].astype(float) for name in ("confidence", "wrong"))
+        self.gate.show_confidences(confidences, wrong)
         self._offer_filters()
         self._plot()
 
@@ -285,7 +286,6 @@ class Workspace(QWidget):
         if self._session.project is not None and self.trust.isVisible():
             evidence = self._session.evidence()
             self.trust.show_evidence(evidence, below=self._session.project.settings.wrong_below)
-            self.gate.show_risk(evidence, self._certified)
 
     def _end_round(self, outcome: object) -> None:
         sentence = outcome_text(outcome)
@@ -314,7 +314,8 @@ class Workspace(QWidget):
         self.guide.setText(cold_start(figures) if self._session.is_writable else viewed)
         self.training.allow_start(tr(why_no_round) if why_no_round else "")
         accepted = figures.counts.accepted
-        self._certified = figures.wrong_at_most / accepted if accepted and figures.wrong_at_most is not None else None
+        certified = figures.wrong_at_most / accepted if accepted and figures.wrong_at_most is not None else None
+        self.gate.show_risk(certified, is_calibrated=figures.is_calibrated or figures.is_cold)
         self.trust.show_certificate(
             certified_text(figures) if figures.wrong_at_most is not None else "",
             waiting=figures.audits_waiting,

@@ -162,7 +162,10 @@ class Project:
                 self.journal_path(image_id).unlink()
 
     def save_settings(self, settings: Settings) -> None:
-        """Keep settings; SettingsError where a class that labels use would be lost or get another number."""
+        """Keep settings; SettingsError where a class that labels or the model use would be lost or get another number.
+
+        Classes may be renamed and added at any time: the next round starts from nothing then, with one output more.
+        """
         self._refuse_lost_classes(settings.classes)
         changed = settings.threshold != self.settings.threshold
         self._keep(settings, self.sources)
@@ -171,10 +174,17 @@ class Project:
             self.catalogue.regate(settings.threshold)
 
     def _refuse_lost_classes(self, classes: tuple[str, ...]) -> None:
-        for number, name in enumerate(self.settings.classes[: self._ledger.highest_class()]):
+        labelled = self._ledger.highest_class()
+        known = labelled if self.champion() is None else len(self.settings.classes)
+        for number, name in enumerate(self.settings.classes[:known]):
             if number >= len(classes) or (name in classes and classes.index(name) != number):
+                at = number + 1
+                if number < labelled:
+                    raise SettingsError(
+                        f"classes: '{name}' is used by labels and must stay number {at}; it may be renamed"
+                    )
                 raise SettingsError(
-                    f"classes: '{name}' is used by labels and must stay number {number + 1}; it may be renamed"
+                    f"classes: '{name}' is known to the model and must stay number {at}; it may be renamed"
                 )
 
     def add_source(self, source: str) -> None:

@@ -86,7 +86,7 @@ class Studio:
     def close(self) -> None:
         """End everything."""
         self.window.close()
-        assert self.session.shut_down()
+        self.until(self.session.shut_down)  # a prediction of a large image is a step that is not cut short
 
 
 def open_project(studio: Studio, folder: Path | None) -> None:

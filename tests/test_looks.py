@@ -19,7 +19,7 @@ from labeler.ui.dialogs import AboutDialog, CrashDialog, ExportDialog, ScanDialo
 from labeler.ui.form import SettingsDialog
 from labeler.ui.hints import USES
 from labeler.ui.keys import KeyMapDialog
-from labeler.ui.theme import CLASS_COLOURS, DARK, LIGHT, state_colour, theme
+from labeler.ui.theme import CLASS_COLOURS, DARK, LIGHT, _drawn, state_colour, theme
 from labeler.ui.window import MainWindow
 
 pytestmark = pytest.mark.qt_log_ignore("propagateSizeHints")  # the offscreen platform has none
@@ -67,6 +67,16 @@ def test_text_can_be_read(colours: object) -> None:
         for name in ("text", "muted", "accent", "good", "warn", "bad"):
             assert contrast(getattr(colours, name), ground) >= 4.5, name
     assert contrast(colours.on_accent, colours.accent) >= 4.5  # type: ignore[attr-defined]
+
+
+def test_icons_are_sharp_on_a_dense_screen(qtbot: QtBot) -> None:
+    half = b'<rect x="1" width="1" height="2" fill="#f00"/>'
+    svg = b'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 2 2">%b</svg>' % half
+    drawn = _drawn(svg, 20, 2.0)
+
+    assert (drawn.width(), drawn.deviceIndependentSize().width()) == (40, 20)
+    row = [drawn.toImage().pixelColor(x, 20).alpha() for x in range(40)]
+    assert row == [0] * 20 + [255] * 20, "drawn at full size, not enlarged"
 
 
 def test_states_differ_in_shape_too(qtbot: QtBot) -> None:

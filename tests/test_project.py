@@ -154,6 +154,16 @@ def test_class_in_use_keeps_its_number(project: Project, images: Path) -> None:
     assert project.settings.classes == ("nucleus", "dirt")
 
 
+def test_class_that_a_model_knows_stays_and_others_may_come(project: Project) -> None:
+    project.save_settings(Settings(classes=("cell", "dirt")))
+    publish(project)
+    for classes in (("cell",), ("dirt", "cell")):
+        with pytest.raises(SettingsError, match="known to the model"):
+            project.save_settings(Settings(classes=classes))
+    project.save_settings(Settings(classes=("nucleus", "dirt", "hair")))
+    assert project.settings.classes == ("nucleus", "dirt", "hair")
+
+
 # Images
 
 

@@ -176,7 +176,7 @@ class Bench(Announcer):
             return
         self._tick.stop()
         self._rows.close()
-        self.stop_export()
+        self.stop_work()
         self._intake.close()
         self._desk.close()
         self._rounds.close()
@@ -269,8 +269,9 @@ class Bench(Announcer):
         self.message.emit(self.tr("Model v{} is in use again.").format(version))
         self._adopt_champion()
 
-    def stop_export(self) -> None:
-        """Give the export up; what it has written is removed."""
+    def stop_work(self) -> None:
+        """Give up what the strip tells of: a project that waits for the engine, or an export and all it has written."""
+        self._starting.forget()
         if self._exporting.is_running:
             self._exporting.stop()
             self.long_work.emit("", 0, -1)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import html
+from typing import TypeVar
 
 from PySide6.QtCore import QPoint, QRect, QSize, Qt
 from PySide6.QtGui import QAction, QPainter, QPaintEvent
 from PySide6.QtWidgets import (
+    QAbstractSpinBox,
     QComboBox,
     QFrame,
     QLabel,
@@ -23,6 +25,8 @@ from PySide6.QtWidgets import (
 )
 
 from labeler.ui.theme import dress, follow, theme
+
+Spin = TypeVar("Spin", bound=QAbstractSpinBox)
 
 
 class PlainLabel(QLabel):
@@ -154,6 +158,12 @@ class Choice(QComboBox):
         painter = QStylePainter(self)
         painter.drawComplexControl(kind, option)
         painter.drawControl(QStyle.ControlElement.CE_ComboBoxLabel, option)
+
+
+def inset(spin: Spin) -> Spin:
+    """A number field whose figure keeps off the frame, like the text of other fields: Qt leaves it no padding."""
+    follow(spin, lambda widget: widget.lineEdit().setTextMargins(theme.px(5), 0, 0, 0))
+    return spin
 
 
 def rule(*, vertical: bool = False) -> QFrame:

@@ -105,9 +105,7 @@ class Doors(QMainWindow):
         from labeler.ui.form import SettingsDialog
 
         project = self.session.project
-        # A model has an output for every class there was when it was trained.
-        locked = frozenset() if self.figures.champion is None else frozenset({"classes"})
-        dialog = SettingsDialog(None if project is None else project.settings, self._liked(), self, locked=locked)
+        dialog = SettingsDialog(None if project is None else project.settings, self._liked(), self)
         dialog.settings_accepted.connect(self._save_settings)
         dialog.preferences_accepted.connect(self._adopt_preferences)
         self._open(dialog)

@@ -24,7 +24,7 @@ from PySide6.QtWidgets import (
 
 from labeler.records import ImageState
 from labeler.ui.columns import Filter, Order
-from labeler.ui.controls import Choice, label
+from labeler.ui.controls import Choice, inset, label
 from labeler.ui.theme import XS, S, dress, follow, theme
 from labeler.ui.wording import state_name
 
@@ -108,7 +108,7 @@ class FilterBar(QWidget):
         return box
 
     def _limit(self, name: str, value: float) -> QDoubleSpinBox:
-        spin = QDoubleSpinBox(self, decimals=2, minimum=0.0, maximum=1.0, singleStep=0.05, value=value)
+        spin = inset(QDoubleSpinBox(self, decimals=2, minimum=0.0, maximum=1.0, singleStep=0.05, value=value))
         spin.setAccessibleName(name)
         spin.setToolTip(name)
         spin.setKeyboardTracking(False)
@@ -139,7 +139,9 @@ class FilterBar(QWidget):
             (self.tr("Agreement"), self.iou),
             (self.tr("Date"), self.days),
         ):
-            form.addRow(label(text, "caption"), field)
+            caption = label(text, "caption")
+            caption.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Expanding)
+            form.addRow(caption, field)
         form.addRow(label(self.tr("Last round"), "caption"), self.round)
         form.addRow(self.picked)
         form.addRow(self.clear)

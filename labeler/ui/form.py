@@ -25,7 +25,7 @@ from PySide6.QtWidgets import (
 )
 
 from labeler.settings import Preferences, Settings
-from labeler.ui.controls import Choice, label, plain_tabs
+from labeler.ui.controls import Choice, inset, label, plain_tabs
 from labeler.ui.theme import L, M, S, theme
 
 _WIDEST = 1_000_000_000
@@ -114,7 +114,7 @@ class Field:
             spin.setSingleStep(int(step or 1))
             spin.setGroupSeparatorShown(True)
             spin.setValue(value)
-            return spin
+            return inset(spin)
         if kind is float:
             low, high, _ = _limits(self.info)
             decimals = 4 if (high or 1) <= 2 else 1
@@ -123,7 +123,7 @@ class Field:
             )
             number.setSingleStep(0.05 if decimals > 1 else 1.0)
             number.setValue(value)
-            return number
+            return inset(number)
         line = QLineEdit(", ".join(value))
         line.setPlaceholderText("cell, nucleus")
         return line
@@ -145,7 +145,7 @@ class Field:
 class TableForm(QWidget):
     """All fields of one table that have a group, a section a group."""
 
-    def __init__(self, table: BaseModel, *, locked: frozenset[str] = frozenset()) -> None:
+    def __init__(self, table: BaseModel) -> None:
         super().__init__()
         self._table = table
         self.fields: dict[str, Field] = {}
@@ -165,7 +165,6 @@ class TableForm(QWidget):
                 grid.addWidget(label(_tr(shown), "section"), row, 0, 1, 3, Qt.AlignmentFlag.AlignBottom)
                 row += 1
             field = Field(name, info, getattr(table, name))
-            field.control.setEnabled(name not in locked)
             title = label(title_of(name))
             title.setBuddy(field.control)
             grid.addWidget(title, row, 0, Qt.AlignmentFlag.AlignVCenter)
@@ -197,8 +196,6 @@ class SettingsDialog(QDialog):
         settings: Settings | None,
         preferences: Preferences,
         parent: QWidget | None = None,
-        *,
-        locked: frozenset[str] = frozenset(),
     ) -> None:
         super().__init__(parent)
         self.setWindowTitle(self.tr("Settings"))
@@ -207,7 +204,7 @@ class SettingsDialog(QDialog):
         self.tabs.setDocumentMode(True)
         plain_tabs(self.tabs)
         self.tabs.setAccessibleName(self.tr("Settings"))
-        self.project = TableForm(settings, locked=locked) if settings is not None else None
+        self.project = TableForm(settings) if settings is not None else None
         self.person = TableForm(preferences)
         if self.project is not None:
             self.tabs.addTab(_scrolled(self.project), self.tr("This project"))
@@ -215,6 +212,7 @@ class SettingsDialog(QDialog):
         self.refusal = label("", "strong", wraps=True)
         self.refusal.hide()
         buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Save | QDialogButtonBox.StandardButton.Cancel)
+        buttons.button(QDialogButtonBox.StandardButton.Save).setProperty("role", "primary")
         buttons.accepted.connect(self.accept)
         buttons.rejected.connect(self.reject)
         foot = QVBoxLayout()

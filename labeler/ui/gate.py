@@ -8,7 +8,7 @@ from PySide6.QtCore import QPointF, QRectF, QSize, Qt, QTimer, Signal
 from PySide6.QtGui import QColor, QKeyEvent, QMouseEvent, QPainter, QPaintEvent, QPen, QPolygonF
 from PySide6.QtWidgets import QDoubleSpinBox, QGridLayout, QSizePolicy, QWidget
 
-from labeler.ui.controls import icon_button, label
+from labeler.ui.controls import icon_button, inset, label
 from labeler.ui.theme import XS, S, follow, theme
 from labeler.ui.wording import gate_text
 
@@ -132,7 +132,7 @@ class GatePanel(QWidget):
         self._wanted: float | None = None
         self._certified: float | None = None
         self.title = label(self.tr("Accept from"), "section")
-        self.figure = QDoubleSpinBox(self, decimals=4, minimum=0.0, maximum=1.0, singleStep=0.01)
+        self.figure = inset(QDoubleSpinBox(self, decimals=4, minimum=0.0, maximum=1.0, singleStep=0.01))
         self.figure.setKeyboardTracking(False)
         self.figure.setAccessibleName(self.tr("Threshold: confidence from which a mask is accepted"))
         self.figure.setToolTip(self.tr("Threshold: confidence (predicted IoU) from which a mask is accepted"))

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 from PySide6.QtCore import QSize, Qt, Signal
-from PySide6.QtGui import QColor, QIcon, QPainter, QPaintEvent, QPixmap
+from PySide6.QtGui import QColor, QFont, QIcon, QPainter, QPaintEvent, QPixmap
 from PySide6.QtWidgets import QButtonGroup, QFormLayout, QHBoxLayout, QSizePolicy, QToolButton, QVBoxLayout, QWidget
 
 from labeler.records import ImageRecord, ImageState
@@ -13,6 +14,8 @@ from labeler.ui.controls import FlowLayout, PlainLabel, label, plain_tip
 from labeler.ui.history import History
 from labeler.ui.theme import XS, M, S, class_colour, follow, state_colour, theme
 from labeler.ui.wording import percent, state_name, why_here
+
+_KEYS = 9  # classes that a number key takes in hand
 
 
 class ConfidenceBar(QWidget):
@@ -162,6 +165,7 @@ class Inspector(QWidget):
         for button in self._classes.buttons():
             self._classes.removeButton(button)
             self._class_flow.removeWidget(button)
+            button.hide()  # it is deleted a little later
             button.deleteLater()
         for value, name in enumerate(names, 1):
             button = QToolButton(self._class_rows)
@@ -170,10 +174,9 @@ class Inspector(QWidget):
             # A single & would be read as the mark of a mnemonic.
             button.setText(" " + name.replace("&", "&&"))
             button.setAccessibleName(self.tr("Class {}").format(name))
-            button.setToolTip(self.tr("Paint this class ({})").format(value) if value <= 9 else "")
+            button.setToolTip(self.tr("Paint this class ({})").format(value) if value <= _KEYS else "")
             button.setFocusPolicy(Qt.FocusPolicy.TabFocus)
-            button.setIcon(_swatch(value))
-            button.setIconSize(QSize(12, 12))
+            follow(button, partial(_show_swatch, value=value))
             self._classes.addButton(button, value)
             self._class_flow.addWidget(button)
             button.show()
@@ -187,13 +190,27 @@ class Inspector(QWidget):
             button.setChecked(True)
 
 
+def _show_swatch(button: QToolButton, *, value: int) -> None:
+    button.setIcon(_swatch(value))
+    button.setIconSize(QSize(theme.px(18), theme.px(18)))
+
+
 def _swatch(value: int) -> QIcon:
-    pixmap = QPixmap(24, 24)
+    """The colour of a class, with the key that takes it in hand."""
+    side = 4 * theme.px(18)  # drawn large, for dense screens
+    pixmap = QPixmap(side, side)
     pixmap.fill(Qt.GlobalColor.transparent)
     painter = QPainter(pixmap)
     painter.setRenderHint(QPainter.RenderHint.Antialiasing)
     painter.setPen(Qt.PenStyle.NoPen)
-    painter.setBrush(class_colour(value))
-    painter.drawRoundedRect(1, 1, 22, 22, 6, 6)
+    colour = class_colour(value)
+    painter.setBrush(colour)
+    painter.drawRoundedRect(pixmap.rect().adjusted(2, 2, -2, -2), side / 4, side / 4)
+    if value <= _KEYS:
+        font = QFont(theme.font(bold=True))
+        font.setPixelSize(round(side * 0.62))
+        painter.setFont(font)
+        painter.setPen(QColor("#FFFFFF" if colour.lightnessF() < 0.4 else "#14181E"))
+        painter.drawText(pixmap.rect(), Qt.AlignmentFlag.AlignCenter, str(value))
     painter.end()
     return QIcon(pixmap)

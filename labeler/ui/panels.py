@@ -19,7 +19,7 @@ from PySide6.QtWidgets import (
 )
 
 from labeler.ui.actions import keys_of
-from labeler.ui.controls import ActionButton, Choice, label, rule, tool_button
+from labeler.ui.controls import ActionButton, Choice, inset, label, rule, tool_button
 from labeler.ui.theme import XS, M, S, follow, theme
 from labeler.ui.toning import ToneButton
 from labeler.ui.tools import Tool
@@ -107,7 +107,7 @@ class OptionsBar(QFrame):
     def __init__(self, actions: Mapping[str, QAction], parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.setProperty("role", "bar")
-        self.diameter = QSpinBox(self, minimum=1, maximum=1024, suffix=" px")
+        self.diameter = inset(QSpinBox(self, minimum=1, maximum=1024, suffix=" px"))
         self.diameter.setAccessibleName(self.tr("Diameter of the brush in image pixels"))
         self.diameter.setKeyboardTracking(False)
         self.diameter_slider = QSlider(Qt.Orientation.Horizontal, self)
@@ -155,15 +155,20 @@ class OptionsBar(QFrame):
         super().resizeEvent(event)
         room = self.width() - M - S
         wanted = {part: part.sizeHint().width() + S for part in self._parts}
-        for dropped in (self._captions, [self.zoom], [self.opacity]):
+        for dropped in self._spare():
             fits = sum(wanted.values()) <= room
             for part in dropped:
                 part.setVisible(fits)
                 if not fits:
                     wanted.pop(part)
 
+    def _spare(self) -> tuple[list[QWidget], ...]:
+        """What is left out where there is no room, the first first."""
+        return self._captions, [self.zoom], [self.opacity], [self.diameter_slider]
+
     def minimumSizeHint(self) -> QSize:
-        kept = [part for part in self._parts if part not in (*self._captions, self.zoom, self.opacity)]
+        spare = [part for parts in self._spare() for part in parts]
+        kept = [part for part in self._parts if part not in spare]
         least = sum(part.minimumSizeHint().expandedTo(part.minimumSize()).width() + S for part in kept)
         return QSize(least + M + S, super().minimumSizeHint().height())
 

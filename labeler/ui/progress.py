@@ -109,6 +109,7 @@ class ProgressPanel(QWidget):
             [{"pos": (at, spent), "data": image_id} for at, (image_id, spent) in enumerate(times, 1)],
             brush=QColor(colours.accent),
         )
+        self.times.setYRange(0, max([10.0, *(spent for _, spent in times)]) * 1.1)
         for plot, empty, known in zip(
             self._plots,
             self.empty,

@@ -59,6 +59,7 @@ QToolButton:focus { border: 1px solid $accent; }
 QLineEdit, QPlainTextEdit, QTextEdit { background: $surface; color: $text;
   border: 1px solid $border; border-radius: ${p6}px; padding: ${p4}px ${p6}px;
   selection-background-color: $accent; selection-color: $on_accent; }
+QLineEdit:disabled { background: $window; color: $muted; }
 QLineEdit:focus, QPlainTextEdit:focus, QTextEdit:focus { border: 1px solid $accent; }
 QAbstractSpinBox, QComboBox { background: $surface; color: $text; border: 1px solid $border;
   border-radius: ${p6}px; padding: ${p4}px ${p6}px;
@@ -66,7 +67,6 @@ QAbstractSpinBox, QComboBox { background: $surface; color: $text; border: 1px so
 QAbstractSpinBox:hover, QComboBox:hover { border-color: $muted; }
 QAbstractSpinBox:focus, QComboBox:focus, QComboBox:on { border: 1px solid $accent; }
 QAbstractSpinBox:disabled, QComboBox:disabled { background: $window; color: $muted; }
-QAbstractSpinBox QLineEdit { background: transparent; border: none; padding: 0 0 0 ${p4}px; }
 QAbstractSpinBox::up-button, QAbstractSpinBox::down-button { subcontrol-origin: border; width: ${p20}px;
   background: transparent; border: none; }
 QAbstractSpinBox::up-button { subcontrol-position: top right; border-top-right-radius: ${p6}px; }

@@ -111,8 +111,15 @@ class StatusStrip(QFrame):
     def show_figures(self, figures: Figures) -> None:
         """Render the figures."""
         shown = dict(strip_items(figures))
+        self._cells.show()
         for name, item in self._items.items():
             item.show_text(shown.get(name, ""))
+
+    def clear(self) -> None:
+        """No project is open: there are no figures."""
+        for item in self._items.values():
+            item.hide()
+        self._cells.hide()
 
     def texts(self) -> dict[str, str]:
         """What the strip says, by item."""

@@ -237,12 +237,20 @@ def _svg(name: str) -> str:
 
 @functools.lru_cache(maxsize=512)
 def _pixmap(name: str, colour: str, side: int) -> QPixmap:
-    return _drawn(_svg(name).replace("currentColor", colour).encode(), side)
+    return _drawn(_svg(name).replace("currentColor", colour).encode(), side, _density())
 
 
-def _drawn(svg: bytes, side: int) -> QPixmap:
+def _density() -> float:
+    """Device pixels in a pixel, of the densest screen."""
+    app = QApplication.instance()
+    return app.devicePixelRatio() if isinstance(app, QApplication) else 1.0
+
+
+def _drawn(svg: bytes, side: int, density: float) -> QPixmap:
+    """A picture ``side`` pixels wide that is sharp on a screen of this density."""
     renderer = QSvgRenderer(QByteArray(svg))
-    pixmap = QPixmap(side, side)
+    pixmap = QPixmap(round(side * density), round(side * density))
+    pixmap.setDevicePixelRatio(density)
     pixmap.fill(Qt.GlobalColor.transparent)
     painter = QPainter(pixmap)
     renderer.render(painter, QRectF(0, 0, side, side))
@@ -257,7 +265,7 @@ def tinted(name: str, colour: str, side: int) -> QPixmap:
 
 def logo(side: int) -> QPixmap:
     """The program's own mark, ``side`` pixels wide."""
-    return _drawn(shipped("assets/icon.svg").read_bytes(), side)
+    return _drawn(shipped("assets/icon.svg").read_bytes(), side, _density())
 
 
 def icon(name: str, *, colour: str = "") -> QIcon:

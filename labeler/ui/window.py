@@ -64,7 +64,7 @@ class MainWindow(Doors):
         self.start = StartPage(self.actions_by_name)
         self.start.recent_requested.connect(lambda folder: self.opening(session.open_project, folder))
         self.strip = StatusStrip()
-        self.strip.stop_requested.connect(session.stop_export)
+        self.strip.stop_requested.connect(session.stop_work)
         self.strip.hide()
         self._pages = QStackedWidget()
         self._pages.addWidget(self.start)
@@ -148,7 +148,7 @@ class MainWindow(Doors):
         session.mask_changed.connect(lambda _: self._enable())
         session.prediction_changed.connect(lambda _: self._enable())
         session.drafted.connect(self._note_draft)
-        session.long_work.connect(self.strip.show_work)
+        session.long_work.connect(self._show_work)
         session.failed.connect(self._report)
         session.offered.connect(self._offer)
 
@@ -169,6 +169,12 @@ class MainWindow(Doors):
         self.strip.hide()
         self.setWindowTitle("labeler")
         self._enable()
+
+    def _show_work(self, text: str, done: int, total: int) -> None:
+        self.strip.show_work(text, done, total)
+        if self._pages.currentWidget() is self.start:  # the engine starts before a project is open
+            self.strip.clear()
+            self.strip.setVisible(total >= 0)
 
     def _remember(self, folder: Path) -> None:
         shown = folder.name if self.session.is_writable else self.tr("{} (for viewing only)").format(folder.name)

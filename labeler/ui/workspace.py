@@ -189,6 +189,7 @@ class Workspace(QWidget):
 
     def adopt_project(self) -> None:
         """A project has been opened."""
+        self.canvas.class_value = 1
         self.show_classes()
         self.banner.hide()
         self._update_notice()
@@ -200,10 +201,11 @@ class Workspace(QWidget):
         self.canvas.setFocus()
 
     def show_classes(self) -> None:
-        """Offer the classes of the project; the first is painted."""
+        """Offer the classes of the project; the one in hand stays in hand, if it is still there."""
         project = self._session.project
-        self.inspector.show_classes(() if project is None else project.settings.classes)
-        self.choose_class(1)
+        names = () if project is None else project.settings.classes
+        self.inspector.show_classes(names)
+        self.choose_class(self.canvas.class_value if self.canvas.class_value <= len(names) else 1)
 
     def show_changed(self) -> None:
         """List what the last published model changed."""

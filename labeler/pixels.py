@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterable, Set
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,25 @@ from labeler.files import prediction_paths, sha256_of, write_atomically
 from labeler.layout import portable
 from labeler.ledger import Ledger, NewLabel
 from labeler.records import ImageRecord, LabelOrigin, LabelRecord, Mask, PredictionRecord, Split
+
+
+@dataclass(frozen=True, slots=True)
+class StoredPrediction:
+    """Where the pixels of a current prediction lie; it can be read on any thread."""
+
+    mask_path: Path
+    mask_sha256: str
+    probability_path: Path
+    shape: tuple[int, int]
+
+    def read(self) -> tuple[Mask, NDArray[np.uint8]]:
+        """Mask and probabilities, read-only; MaskError where they are lost or damaged, StorageError as for any disk."""
+        mask = masks.decode(_sound(self.mask_path, self.mask_sha256), name=str(self.mask_path))
+        probability = masks.decode(_sound(self.probability_path, None), name=str(self.probability_path))
+        if mask.shape != self.shape or probability.shape != self.shape:
+            raise MaskError(f"{self.mask_path}: has another size than its image")
+        mask.flags.writeable = probability.flags.writeable = False
+        return mask, probability
 
 
 class Pixels:
@@ -83,17 +103,22 @@ class Pixels:
         record = self._catalogue.prediction(image.image_id)
         if record is None:
             return None
-        mask_path, probability_path = prediction_paths(self._predictions, image.image_id, record.model_version)
         try:
-            mask = masks.decode(_sound(mask_path, record.mask_sha256), name=str(mask_path))
-            probability = masks.decode(_sound(probability_path, None), name=str(probability_path))
-            if mask.shape != (image.height, image.width) or probability.shape != mask.shape:
-                raise MaskError(f"{mask_path}: has another size than its image")
+            mask, probability = self._stored(image, record).read()
         except MaskError as error:
             with contextlib.suppress(StorageError):  # in a view it stays lost
                 self._catalogue.forget_prediction(image.image_id, why=str(error))
             return None
         return mask, probability, record
+
+    def stored_prediction(self, image: ImageRecord) -> StoredPrediction | None:
+        """Where the current prediction lies, not looked at yet."""
+        record = self._catalogue.prediction(image.image_id)
+        return None if record is None else self._stored(image, record)
+
+    def _stored(self, image: ImageRecord, record: PredictionRecord) -> StoredPrediction:
+        mask_path, probability_path = prediction_paths(self._predictions, image.image_id, record.model_version)
+        return StoredPrediction(mask_path, record.mask_sha256, probability_path, (image.height, image.width))
 
     def prediction_before(self, image: ImageRecord) -> tuple[Mask, int] | None:
         """Mask and version of the prediction that the current one replaced, as long as its file lies there."""

@@ -22,7 +22,7 @@ from labeler.hold import Hold
 from labeler.journal import Journal
 from labeler.ledger import Ledger, RoundRecord
 from labeler.locations import Locations
-from labeler.pixels import Pixels
+from labeler.pixels import Pixels, StoredPrediction
 from labeler.projectfile import ProjectFile
 from labeler.records import (
     Brief,
@@ -285,6 +285,10 @@ class Project:
         None where there is none, or its files are lost: then the image is predicted again.
         """
         return self._pixels.prediction(self.image(image_id))
+
+    def stored_prediction(self, image_id: int) -> StoredPrediction | None:
+        """Where the pixels of the current prediction lie, to be read on another thread; None where there is none."""
+        return self._pixels.stored_prediction(self.image(image_id))
 
     def moved_by_round(self) -> dict[int, str]:
         """What became another state since the champion was published: image id -> the state before."""

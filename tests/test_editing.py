@@ -418,3 +418,45 @@ def test_ten_thousand_strokes_can_all_be_taken_back() -> None:
         undone += 1
     assert undone == 10_000
     assert not editor.mask.any()
+
+
+def test_whether_anything_is_changed_is_known_without_comparing_the_masks() -> None:
+    """Counted edit by edit; beside it the comparison that it stands for, after every step of a random session."""
+    rng = np.random.default_rng(4)
+    editor = MaskEditor(rng.integers(0, 2, (300, 270), np.uint8))
+    for step in range(150):
+        kind = rng.integers(7)
+        if kind < 3:
+            editor.begin_stroke(value=int(rng.integers(3)), diameter=float(rng.uniform(1, 60)))
+            editor.extend_stroke([tuple(rng.uniform(-20, 300, 2)) for _ in range(2)])
+            assert editor.is_changed == (not np.array_equal(editor.mask, editor.base)), step
+            editor.cancel_stroke() if kind == 0 else editor.end_stroke()
+        elif kind == 3:
+            editor.replace(editor.base, "revert")
+        elif kind == 4:
+            editor.redo()
+        else:
+            editor.undo()
+        assert editor.is_changed == (not np.array_equal(editor.mask, editor.base)), step
+
+
+def test_read_only_mask_is_kept_as_the_base_and_a_writable_one_is_copied() -> None:
+    given = np.ones((4, 5), np.uint8)
+    assert MaskEditor(given).base is not given
+    given.flags.writeable = False
+    editor = MaskEditor(given)
+    assert editor.base is given
+    editor.fill_polygon([(0, 0), (5, 0), (5, 4), (0, 4)], value=0)
+    assert given.all()
+
+
+def test_blank_editor_is_like_one_of_an_empty_mask() -> None:
+    editor = MaskEditor.blank((30, 20))
+    assert editor.mask.shape == editor.base.shape == (30, 20)
+    assert not editor.mask.any()
+    assert not editor.is_changed
+    editor.begin_stroke(value=1, diameter=4)
+    editor.extend_stroke([(10, 10)])
+    assert editor.end_stroke() is not None
+    assert editor.is_changed
+    assert not editor.base.any()

@@ -329,7 +329,7 @@ def test_loader_decodes_an_image_and_a_thumbnail(loader: ImageLoader, picture: P
     with qtbot.waitSignal(loader.loaded) as blocker:
         loader.request(LoadRequest(1, Load.SHOW, picture))
     assert blocker.args is not None
-    assert blocker.args[1].image.shape == (64, 32)
+    assert blocker.args[1].pyramid.image.shape == (64, 32)
     with qtbot.waitSignal(loader.loaded) as blocker:
         loader.request(LoadRequest(1, Load.THUMBNAIL, picture, side=16))
     assert blocker.args is not None

@@ -25,15 +25,22 @@ class MaskEditor:
     """
 
     def __init__(self, mask: Mask, *, budget_bytes: int = 256 * 2**20) -> None:
-        """Copy ``mask`` (H, W) uint8; MaskError where it is none."""
+        """Copy ``mask`` (H, W) uint8; MaskError where it is none. A read-only one is kept as ``base`` itself."""
         if mask.ndim != 2 or mask.dtype != np.uint8 or mask.size == 0:
             raise MaskError(f"a mask of {mask.dtype} {mask.shape} cannot be edited; (height, width) uint8 is needed")
         self.mask: Mask = np.array(mask, order="C", copy=True)
-        self.base: Mask = frozen(self.mask.copy())
+        self.base: Mask = _kept(mask)
         self._budget = budget_bytes
         self._history = History(budget_bytes)
         self._stroke: Stroke | None = None
-        self._changed: bool | None = False  # None: not known, compare when asked
+        self._differing = 0  # pixels that differ from the base, without the stroke in hand
+
+    @classmethod
+    def blank(cls, shape: tuple[int, int]) -> MaskEditor:
+        """An empty mask: its memory is taken as it is painted on, so that a huge one opens at once."""
+        editor = cls(np.zeros((1, 1), np.uint8))
+        editor.mask, editor.base = np.zeros(shape, np.uint8), frozen(np.zeros(shape, np.uint8))
+        return editor
 
     @property
     def in_stroke(self) -> bool:
@@ -53,9 +60,14 @@ class MaskEditor:
     @property
     def is_changed(self) -> bool:
         """Whether any pixel differs from the mask as opened."""
-        if self._changed is None:
-            self._changed = not np.array_equal(self.mask, self.base)
-        return self._changed
+        stroke = self._stroke
+        gained = 0 if stroke is None else sum(self._gained(rect, old) for rect, old in stroke.kept())
+        return self._differing + gained > 0
+
+    def _gained(self, rect: Rect, before: Mask) -> int:
+        """How many more pixels of ``rect`` differ from the base now than in ``before``; compared there only."""
+        part = slices(rect)
+        return int(np.count_nonzero(self.mask[part] != self.base[part]) - np.count_nonzero(before != self.base[part]))
 
     # Strokes
 
@@ -81,15 +93,15 @@ class MaskEditor:
         if stroke is None:
             return None
         stroke.diameter = diameter if diameter is not None else stroke.diameter
-        return self._painted(stroke.draw(points))
+        return stroke.draw(points)
 
     def stamp(self, rect: Rect, chosen: NDArray[np.bool_]) -> Rect | None:
         """Let the stroke in hand paint the ``chosen`` pixels of ``rect``; return what may have changed."""
-        return None if self._stroke is None else self._painted(self._stroke.stamp(rect, chosen))
+        return None if self._stroke is None else self._stroke.stamp(rect, chosen)
 
     def rewind_stroke(self) -> Rect | None:
         """Take back what the stroke in hand has painted so far, and go on with it; return what to redraw."""
-        return None if self._stroke is None else self._painted(self._stroke.rewind())
+        return None if self._stroke is None else self._stroke.rewind()
 
     def end_stroke(self) -> Patch | None:
         """Finish the stroke; None if there was none or it changed no pixel."""
@@ -98,18 +110,14 @@ class MaskEditor:
         if stroke is None or rect is None:
             return None
         patch = Patch(rect, stroke.pixels_before(rect), frozen(self.mask[slices(rect)].copy()), stroke.name)
+        self._differing += self._gained(rect, patch.before)
         self._history.push(patch)
         return patch
 
     def cancel_stroke(self) -> Rect | None:
         """Take the stroke in hand back; return the rectangle to redraw."""
         stroke, self._stroke = self._stroke, None
-        return None if stroke is None else self._painted(stroke.rewind())
-
-    def _painted(self, dirty: Rect | None) -> Rect | None:
-        if dirty is not None:
-            self._changed = None
-        return dirty
+        return None if stroke is None else stroke.rewind()
 
     # Edits at once
 
@@ -177,8 +185,8 @@ class MaskEditor:
         """Go on from another mask as if the editor had been opened with it: unchanged, with nothing to undo."""
         self.cancel_stroke()
         self.mask[:] = self._fitting_mask(mask)
-        self.base = frozen(self.mask.copy())
-        self._history, self._changed = History(self._budget), False
+        self.base = _kept(mask)
+        self._history, self._differing = History(self._budget), 0
 
     # Back and forth
 
@@ -206,7 +214,7 @@ class MaskEditor:
     def _applied(self, patch: Patch | None) -> Patch | None:
         if patch is not None:
             self.mask[slices(patch.rect)] = patch.after
-            self._changed = None
+            self._differing += self._gained(patch.rect, patch.before)
         return patch
 
     def _fitting_mask(self, mask: Mask) -> Mask:
@@ -228,3 +236,8 @@ class MaskEditor:
         ):
             raise MaskError("a recorded stroke does not fit this mask; the strokes before it were restored")
         return patch
+
+
+def _kept(mask: Mask) -> Mask:
+    """Itself where nobody can write to it any more, else a read-only copy."""
+    return frozen(mask.copy()) if mask.flags.writeable else mask

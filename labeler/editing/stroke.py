@@ -74,6 +74,10 @@ class Stroke:
             dirty = joined(dirty, _rect_of(tile, old))
         return dirty
 
+    def kept(self) -> Iterator[tuple[Rect, Mask]]:
+        """The tiles that were touched: where they lie, and what they were before."""
+        return ((_rect_of(tile, old), old) for tile, old in self.tiles.items())
+
     def changed(self) -> Rect | None:
         """The smallest rectangle around the pixels that differ from before."""
         rect = None

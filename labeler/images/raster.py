@@ -44,7 +44,7 @@ DECODER_FAULTS = (
     zlib.error,
 )
 
-_STRIP_PIXELS = 16_000_000
+_STRIP_PIXELS = 20_000_000
 _TRANSPOSED = frozenset((5, 6, 7, 8))
 
 

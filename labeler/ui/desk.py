@@ -107,7 +107,7 @@ class Desk(QObject):
         image = pyramid.image
         try:
             prediction = self._stored_prediction()
-            editor = self._restored(image_id, image) or MaskEditor(self._opening_mask(prediction))
+            editor = self._restored(image_id, image) or self._opened(prediction)
             self._check_size(editor, image, image_id)
         except LabelerError as error:
             self.failed.emit(self.tr("The image cannot be opened"), error)
@@ -120,11 +120,13 @@ class Desk(QObject):
         self._presenting = False
         self._tell_drafted()
 
-    def _opening_mask(self, prediction: tuple[Mask, NDArray[np.uint8]] | None) -> Mask:
-        """As the loop says; but a prediction that has been decoded is not decoded again."""
+    def _opened(self, prediction: tuple[Mask, NDArray[np.uint8]] | None) -> MaskEditor:
+        """With what the loop says; but a prediction that has been decoded is not decoded again."""
         assert self._loop is not None
-        unlabelled = self._loop.project.image(self.current).origin is None
-        return prediction[0] if unlabelled and prediction is not None else self._loop.opening_mask(self.current)
+        record = self._loop.project.image(self.current)
+        if record.origin is not None:
+            return MaskEditor(self._loop.opening_mask(self.current))
+        return MaskEditor.blank((record.height, record.width)) if prediction is None else MaskEditor(prediction[0])
 
     def _check_size(self, editor: MaskEditor, image: Image, image_id: int) -> None:
         if editor.mask.shape != image.shape[:2]:
@@ -183,6 +185,8 @@ class Desk(QObject):
     def _stored_prediction(self) -> tuple[Mask, NDArray[np.uint8]] | None:
         if self._loop is None or self.current < 0:
             return None
+        if (ahead := self._pictures.prediction(self.current)) is not None:
+            return ahead
         stored = self._loop.project.prediction(self.current)
         return None if stored is None else stored[:2]
 
@@ -198,9 +202,7 @@ class Desk(QObject):
             return
         fresh = self._loop.opening_mask(self.current)
         if fresh.shape == editor.mask.shape and not np.array_equal(fresh, editor.mask):
-            editor.mask[:] = fresh
-            fresh.flags.writeable = False
-            editor.base = fresh
+            editor.rebase(fresh)
             self.mask_changed.emit((0, 0, *editor.mask.shape))
 
     # Editing

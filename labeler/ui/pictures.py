@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 from PySide6.QtCore import QObject, Signal, Slot
 
 from labeler.errors import ImageError
-from labeler.images import Pyramid
+from labeler.pixels import StoredPrediction
 from labeler.project import Project
-from labeler.records import ImageState
-from labeler.ui.worker import ImageLoader, Load, LoadRequest
+from labeler.records import ImageState, Mask
+from labeler.ui.worker import ImageLoader, Load, LoadRequest, Picture
 
-IMAGE_BYTES = 256 * 2**20  # of decoded images kept; the newest stays whatever its size
+IMAGE_BYTES = 256 * 2**20  # of decoded images and predictions kept; the newest stays whatever its size
 THUMBNAILS = 600
 THUMBNAIL_SIDE = 96
 
@@ -24,7 +24,7 @@ THUMBNAIL_SIDE = 96
 class Pictures(QObject):
     """What the window shows of image files; it reads the project and writes nothing."""
 
-    loaded = Signal(int, object)  # image_id, Pyramid
+    loaded = Signal(int, object)  # image_id, Pyramid; ``prediction`` has what was read with it
     failed = Signal(int, object)  # image_id, exception
     thumbnail_ready = Signal(int, object)  # image_id, (h, w, 3) uint8
 
@@ -37,7 +37,7 @@ class Pictures(QObject):
         self._opening = 0
         self._wanted = -1  # the image to show as soon as it is decoded
         self._ahead: list[int] = []  # still to be decoded before they are asked for
-        self._images: OrderedDict[int, Pyramid] = OrderedDict()
+        self._images: OrderedDict[int, Picture] = OrderedDict()
         self._thumbnails: OrderedDict[int, NDArray[np.uint8]] = OrderedDict()
         self._asked: set[int] = set()  # thumbnails on their way, and those that cannot be had
 
@@ -68,7 +68,7 @@ class Pictures(QObject):
         kept = self._images.get(image_id)
         if kept is not None:
             self._images.move_to_end(image_id)
-            self.loaded.emit(image_id, kept)
+            self.loaded.emit(image_id, kept.pyramid)
             return
         try:
             self._request(image_id, Load.SHOW)
@@ -76,9 +76,20 @@ class Pictures(QObject):
             self.failed.emit(image_id, error)
 
     def prefetch(self, image_ids: Sequence[int]) -> None:
-        """Decode, one after the other, images that will probably be shown next."""
-        self._ahead = [image_id for image_id in image_ids if image_id not in self._images]
+        """Decode, one after the other, images that will probably be shown next, and their predictions."""
+        self._ahead = [image_id for image_id in image_ids if not self._is_ready(image_id)]
         self._go_ahead()
+
+    def prediction(self, image_id: int) -> tuple[Mask, NDArray[np.uint8]] | None:
+        """Mask and probabilities of the current prediction, where they have been read ahead."""
+        return self._images[image_id].prediction if self._is_ready(image_id) else None
+
+    def _is_ready(self, image_id: int) -> bool:
+        kept = self._images.get(image_id)
+        return kept is not None and kept.stored == self._stored(image_id)
+
+    def _stored(self, image_id: int) -> StoredPrediction | None:
+        return None if self._project is None else self._project.stored_prediction(image_id)
 
     def _go_ahead(self) -> None:
         while self._ahead:
@@ -110,7 +121,17 @@ class Pictures(QObject):
         path = self._project.resolve(image_id)
         # A thumbnail of changed pixels is a thumbnail; an image to paint on must be the one that was predicted.
         digest = None if kind is Load.THUMBNAIL else self._project.image(image_id).sha256
-        wanted = LoadRequest(image_id, kind, path, digest, THUMBNAIL_SIDE, self._opening)
+        kept = self._images.get(image_id)
+        wanted = LoadRequest(
+            image_id,
+            kind,
+            path,
+            digest,
+            THUMBNAIL_SIDE,
+            self._opening,
+            stored=None if kind is Load.THUMBNAIL else self._stored(image_id),
+            kept=None if kept is None else kept.pyramid,
+        )
         self._asked.difference_update(dropped.image_id for dropped in self._loader.request(wanted))
 
     @Slot(object, object)
@@ -129,10 +150,10 @@ class Pictures(QObject):
             self._go_ahead()
         if wanted.image_id == self._wanted:
             self._wanted = -1
-            self.loaded.emit(wanted.image_id, array)
+            self.loaded.emit(wanted.image_id, array.pyramid)
 
-    def _keep(self, image_id: int, pyramid: Pyramid) -> None:
-        self._images[image_id] = pyramid
+    def _keep(self, image_id: int, picture: Picture) -> None:
+        self._images[image_id] = picture
         self._images.move_to_end(image_id)
         while len(self._images) > 1 and sum(kept.nbytes for kept in self._images.values()) > IMAGE_BYTES:
             self._images.popitem(last=False)

@@ -7,6 +7,7 @@ called on the worker's thread.
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import threading
 import time
@@ -17,9 +18,14 @@ from enum import IntEnum
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from PySide6.QtCore import QObject, QThread, Signal
 
 from labeler import images
+from labeler.errors import LabelerError
+from labeler.pixels import StoredPrediction
+from labeler.records import Mask
 
 STOP_MS = 5000  # how long a thread is waited for before it is reported as stuck
 _launched: set[Worker] = set()  # keeps them referenced: a running QThread that is garbage collected aborts the process
@@ -315,12 +321,37 @@ class LoadRequest:
     sha256: str | None = None
     side: int = 0
     opening: int = 0
+    stored: StoredPrediction | None = None  # read with the image
+    kept: images.Pyramid | None = None  # of the image: only the prediction is wanted
+
+    def load(self) -> Picture:
+        """Decode; ImageError where the image cannot be used. A lost prediction is none: who needs it looks again."""
+        pyramid = self.kept or images.Pyramid.of(images.load(self.path, sha256=self.sha256))
+        pixels = None
+        if self.stored is not None:
+            with contextlib.suppress(LabelerError):
+                pixels = self.stored.read()
+        return Picture(pyramid, self.stored, pixels)
+
+
+@dataclass(frozen=True, eq=False)
+class Picture:
+    """An image as it is shown, and mask and probabilities of the prediction that was ``stored`` when it was decoded."""
+
+    pyramid: images.Pyramid
+    stored: StoredPrediction | None = None
+    prediction: tuple[Mask, NDArray[np.uint8]] | None = None
+
+    @property
+    def nbytes(self) -> int:
+        """Memory held."""
+        return self.pyramid.nbytes + sum(plane.nbytes for plane in self.prediction or ())
 
 
 class ImageLoader(Worker):
     """Decodes on its own thread: the image to show, the one after it, thumbnails (the last asked for first)."""
 
-    loaded = Signal(object, object)  # LoadRequest, a Pyramid, or of a thumbnail (h, w, 3) uint8
+    loaded = Signal(object, object)  # LoadRequest, a Picture, or of a thumbnail (h, w, 3) uint8
     failed = Signal(object, object)  # LoadRequest, the exception
 
     def __init__(self, *, waiting: int = 400, parent: QObject | None = None) -> None:
@@ -353,10 +384,10 @@ class ImageLoader(Worker):
         """The thread's body."""
         while (wanted := self._next()) is not None:
             try:
-                image = images.load(wanted.path, sha256=wanted.sha256)
-                made = (
-                    images.thumbnail(image, wanted.side) if wanted.kind is Load.THUMBNAIL else images.Pyramid.of(image)
-                )
+                if wanted.kind is Load.THUMBNAIL:
+                    made: object = images.thumbnail(images.load(wanted.path, sha256=wanted.sha256), wanted.side)
+                else:
+                    made = wanted.load()
             except Exception as error:  # noqa: BLE001 -- not swallowed: it is judged on the main thread
                 self.failed.emit(wanted, error)
             else:

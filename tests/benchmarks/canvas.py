@@ -316,7 +316,7 @@ def huge(side: int) -> None:
 
 def _look_around(path: Path, side: int) -> None:
     canvas, loader, arrived = widget(), ImageLoader(), []
-    loader.loaded.connect(lambda _, pyramid: arrived.append(pyramid))
+    loader.loaded.connect(lambda _, picture: arrived.append(picture.pyramid))
     loader.failed.connect(lambda _, error: sys.exit(str(error)))
     stalls, started = stall.Stalls(), time.perf_counter()
     stalls.start()
@@ -325,7 +325,7 @@ def _look_around(path: Path, side: int) -> None:
     meanwhile = stalls.stop()
     pyramid = arrived.pop()
     decoded = time.perf_counter()
-    canvas.show_image(pyramid.image, MaskEditor(np.zeros((side, side), np.uint8)), None, pyramid=pyramid)
+    canvas.show_image(pyramid.image, MaskEditor.blank((side, side)), None, pyramid=pyramid)
     shown = painted(canvas, decoded)
     name = f"{side:,} px {path.suffix[1:]}"
     print(f"{name:<44} decoded in {decoded - started:.1f} s, then seen after {shown:.0f} ms")

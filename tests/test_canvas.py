@@ -111,6 +111,32 @@ def test_partial_repaints_leave_what_a_full_one_would(
     np.testing.assert_allclose(on_screen(canvas).astype(int), drawn(canvas), atol=2)
 
 
+@pytest.mark.parametrize("overlay", ["fill", "contour"])
+@pytest.mark.parametrize("zoom", [0.3, 1.0, 1.7, 4.0, 23.0])
+@pytest.mark.parametrize("tool", [Tool.BRUSH, Tool.POLYGON_ADD])
+def test_pan_moves_what_is_drawn_and_paints_what_comes_into_sight(
+    canvas: Canvas, overlay: str, zoom: float, tool: Tool
+) -> None:
+    rng = np.random.default_rng(2)
+    mask = np.kron(rng.integers(0, 4, (10, 10), np.uint8), np.ones((10, 10), np.uint8))
+    canvas.show_image(rng.integers(0, 256, (SIDE, SIDE, 3), np.uint8), MaskEditor(mask), mask[::-1].copy())
+    canvas.zoom, canvas.overlay, canvas.tool = zoom, overlay, tool
+    if tool is Tool.POLYGON_ADD:
+        click(canvas, 45, 45)
+        click(canvas, 55, 48)
+    mouse(canvas, QEvent.Type.MouseMove, at(50, 52), button=Qt.MouseButton.NoButton, held=Qt.MouseButton.NoButton)
+    QCoreApplication.processEvents()
+    for number in range(12):
+        canvas.pan_by(QPointF(*rng.uniform(-40, 40, 2)))
+        if number % 3:  # several pans of one frame, too
+            QCoreApplication.processEvents()
+        if number == 7:
+            canvas.comparing = True  # its badge does not move with the image
+        if number == 9:
+            canvas.comparing = False
+    np.testing.assert_allclose(on_screen(canvas).astype(int), drawn(canvas), atol=2)
+
+
 def test_ring_leaves_no_trace_after_zooming_and_resizing(canvas: Canvas) -> None:
     for step in range(8):
         mouse(

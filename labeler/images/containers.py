@@ -85,7 +85,7 @@ def checked_png(payload: bytes, name: str) -> tuple[PngHeader, bytes]:
 
     A file without IEND or with a wrong checksum in any of these chunks is refused: it is cut or damaged.
     """
-    chunks, frames, exif, header = [PNG_SIGNATURE], 1, b"", None
+    chunks, frames, exif, header, all_needed = [PNG_SIGNATURE], 1, b"", None, True
     for kind, start, end in _png_chunks(payload, name):
         if kind in _PNG_CHECKED and zlib.crc32(payload[start + 4 : end - 4]) != _uint32(payload, end - 4):
             raise _damaged(name)
@@ -99,10 +99,14 @@ def checked_png(payload: bytes, name: str) -> tuple[PngHeader, bytes]:
             exif = payload[start + 8 : end - 4]
         if kind in _PNG_NEEDED:
             chunks.append(payload[start:end])
+        else:
+            all_needed = False
     if header is None:
         raise _cut(name)
     width, height, depth, colour = header
-    return PngHeader(width, height, depth, colour, frames, exif), b"".join(chunks)
+    # Joining hundreds of megabytes would hold up every other thread.
+    needed = payload if all_needed else b"".join(chunks)
+    return PngHeader(width, height, depth, colour, frames, exif), needed
 
 
 def _png_chunks(payload: bytes, name: str) -> Iterator[tuple[bytes, int, int]]:

@@ -7,7 +7,7 @@ from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
-from PySide6.QtCore import QEvent, QMargins, QPointF, QRect, QRectF, Qt, QTimer, Signal
+from PySide6.QtCore import QEvent, QMargins, QPoint, QPointF, QRect, QRectF, Qt, QTimer, Signal
 from PySide6.QtGui import (
     QColor,
     QEnterEvent,
@@ -33,7 +33,7 @@ from labeler.ui.gestures import GESTURES, SCRIBBLE_PX, Gesture, Ground
 from labeler.ui.layers import doubt
 from labeler.ui.marks import MARK_PAD, NOTE_PX, draw_note, draw_outline, draw_polygon, draw_ring
 from labeler.ui.theme import class_colour
-from labeler.ui.tools import BrushInput, Finder, PolygonInput, Tool
+from labeler.ui.tools import BrushInput, PolygonInput, Tool
 
 _CLOSING_REACH = 10  # a click this near to the first corner closes the polygon, in widget pixels
 _SAME_SPOT = 3  # two clicks this near to each other are on one spot, in widget pixels
@@ -171,13 +171,9 @@ class Canvas(Easel):
             diameter=max(diameter * pressure, 1.0),
             straight=straight,
             source=self._predicted if restores else None,
-            finder=self._finder() if self._tool is Tool.SMART_BRUSH else None,
+            finder=partial(alike_in_disc, self._ground.pixels) if self._tool is Tool.SMART_BRUSH else None,
         )
         self._extend_stroke(position, pressure)
-
-    def _finder(self) -> Finder:
-        assert self._ground is not None
-        return partial(alike_in_disc, self._ground.pixels)
 
     def _extend_stroke(self, position: QPointF, pressure: float = 1.0) -> None:
         point = self._view.to_image(position)
@@ -273,6 +269,11 @@ class Canvas(Easel):
             if not area.isEmpty():
                 self.update(area)
         self._marked = marked
+
+    def _scroll(self, by: QPoint) -> None:
+        super()._scroll(by)
+        self._marked.translate(by)  # the ring has moved with the image, the cursor has not
+        self._move_marks(self._cursor_at)
 
     def _marked_area(self) -> QRect:
         at = self._cursor_at

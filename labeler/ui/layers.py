@@ -128,7 +128,9 @@ class MaskLayer:
         left, top, ratio, seen = _seen(self._mask, painter, view, shown, pad=2)
         if not seen.any():
             return
-        rows, columns = (np.arange(seen.shape[0]) + top - 2, np.arange(seen.shape[1]) + left - 2)
+        x, y = view.origin  # dashes lie still on the image, whatever part of it is painted
+        rows = np.arange(seen.shape[0]) + top - 2 - round(y * ratio)
+        columns = np.arange(seen.shape[1]) + left - 2 - round(x * ratio)
         traced = _traced(seen, rows, columns, bold=style == "contour")[2:-2, 2:-2]
         pixels = np.take(self._outlines, traced)
         if style == "fill":

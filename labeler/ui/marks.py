@@ -9,7 +9,7 @@ from labeler.records import ImageState
 from labeler.ui.theme import XL, L, S, state_colour, theme
 
 CORNER = 4.0  # radius of a polygon's corner, in widget pixels
-MARK_PAD = 8  # widget pixels that a ring or a corner reaches past its geometry
+MARK_PAD = 10  # widget pixels that a ring or a corner reaches past its geometry
 NOTE_PX = 96  # room that a note beside the cursor takes at most
 _DARK = QColor(0, 0, 0, 170)
 

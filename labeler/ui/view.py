@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 
-from PySide6.QtCore import QPointF, QRect, QRectF, QSize
+from PySide6.QtCore import QPoint, QPointF, QRect, QRectF, QSize
 
 from labeler.editing import Rect, overlap
 from labeler.spans import Point
@@ -37,11 +37,12 @@ class View:
 
     @property
     def origin(self) -> tuple[float, float]:
-        """Where the image is drawn: on a whole widget pixel from 100 % on, so that nothing is blurred by half a pixel.
+        """Where the image is drawn: on a whole widget pixel, so that nothing is blurred by half of one, and a pan moves
+        what is drawn already.
 
         The exact position is kept apart, or zooming in and out about a point would drift.
         """
-        return (float(round(self.x)), float(round(self.y))) if self.zoom >= 1 else (self.x, self.y)
+        return float(round(self.x)), float(round(self.y))
 
     def to_image(self, position: QPointF) -> Point:
         """Image coordinates (x, y) of a widget position."""
@@ -63,6 +64,13 @@ class View:
     def moved(self, by: QPointF) -> View:
         """Shift by widget pixels."""
         return replace(self, x=self.x + by.x(), y=self.y + by.y())
+
+    def shift_from(self, other: View) -> QPoint | None:
+        """By how many widget pixels what ``other`` shows has moved; None where the zoom differs."""
+        if self.zoom != other.zoom:
+            return None
+        (x, y), (x0, y0) = self.origin, other.origin
+        return QPoint(round(x - x0), round(y - y0))
 
     def kept_in_sight(self, image: QSize, widget: QSize) -> View:
         """Shifted back where the image would leave the widget."""

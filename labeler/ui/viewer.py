@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
-from PySide6.QtCore import QEvent, QPointF, QRect, QSize, Qt, Signal
+from PySide6.QtCore import QEvent, QPoint, QPointF, QRect, QSize, Qt, Signal
 from PySide6.QtGui import (
     QColor,
     QFocusEvent,
@@ -31,6 +31,7 @@ from labeler.ui.theme import follow, theme
 from labeler.ui.view import View
 
 _ZOOM_NOTCH = 1.2
+_MOST_PARTS = 12  # of a region, that are painted one by one
 
 
 class Viewer(QWidget):
@@ -232,11 +233,25 @@ class Viewer(QWidget):
     def _move_to(self, view: View, *, fitted: bool = False) -> None:
         if self._image is None:
             return
-        zoom_before, self._is_fitted = self._view.zoom, fitted
+        before, self._is_fitted = self._view, fitted
         self._view = view.kept_in_sight(self._image.size, self.size())
-        if self._view.zoom != zoom_before:
+        if self._view.zoom != before.zoom:
             self.zoom_changed.emit(self._view.zoom)
-        self.update()
+        by = self._view.shift_from(before)
+        if by is not None and self._may_scroll():
+            self._scroll(by)
+        else:
+            self.update()
+
+    def _may_scroll(self) -> bool:
+        """Whether all that is drawn moves with the image, by whole pixels of the screen."""
+        lies_over = any(isinstance(child, QWidget) and child.isVisible() for child in self.children())
+        return not (lies_over or self._comparing) and self.devicePixelRatioF().is_integer()
+
+    def _scroll(self, by: QPoint) -> None:
+        """Move what is drawn, and paint only what comes into sight: a pan costs the same at any size and zoom."""
+        if not by.isNull():
+            self.scroll(by.x(), by.y(), self.rect())
 
     # Painting
 
@@ -246,9 +261,9 @@ class Viewer(QWidget):
         if self._image is None:
             draw_empty(painter, self._empty_text, self.rect())
             return
-        # By part: the old and the new place of a ring may be far apart, with nothing to do between them.
+        # By part: two edges after a pan, or the old and the new place of a ring, with nothing to do between them.
         parts = list(event.region())  # type: ignore[call-overload]  # the stubs do not know its iterator
-        for shown in parts if len(parts) <= 4 else [event.rect()]:
+        for shown in parts if len(parts) <= _MOST_PARTS else [event.rect()]:
             painter.setClipRect(shown)
             self._draw_layers(painter, shown)
         painter.setClipping(False)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import cv2
 import numpy as np
 import pytest
-from hands import CTRL, RIGHT, SIDE, at, click, drag, drawn, mouse, on_screen
+from hands import CTRL, RIGHT, SHIFT, SIDE, at, click, drag, drawn, mouse, on_screen
 from numpy.typing import NDArray
 from PySide6.QtCore import QCoreApplication, QEvent, Qt
 from PySide6.QtTest import QTest
@@ -15,6 +15,7 @@ from pytestqt.qtbot import QtBot
 
 from labeler.editing import MaskEditor, Patch
 from labeler.journal import Journal
+from labeler.metrics import iou
 from labeler.records import Mask
 from labeler.ui.canvas import Canvas
 from labeler.ui.layers import doubt
@@ -140,12 +141,28 @@ def test_scribble_brings_the_missed_disc_and_control_takes_one_away(canvas: Canv
     canvas.tool = Tool.SCRIBBLE
     drag(canvas, (71, 69), (75, 70), (79, 71))
     assert (editor.mask == expected).mean() > 0.98
-    drag(canvas, (36, 40), (40, 41), (45, 40), modifiers=CTRL)
+    drag(canvas, (31, 40), (40, 41), (49, 40), modifiers=CTRL)
     assert editor.mask[28:52, 28:52].mean() < 0.3
     assert editor.undo() is not None
     assert editor.mask[40, 40]
     assert editor.undo() is not None
     assert not editor.mask[70, 75]
+
+
+def test_scribble_with_shift_mends_the_same_error_around(canvas: Canvas, editor: MaskEditor) -> None:
+    loose = cv2.dilate(truth(), cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (5, 5)))
+    editor.replace(loose, "test")
+    canvas.show_predicted(loose, cv2.GaussianBlur(loose * 240, (0, 0), 1.0))
+    canvas.tool = Tool.SCRIBBLE
+    rim = [(x, 40 - (16.5**2 - (x - 40) ** 2) ** 0.5) for x in range(28, 53, 3)]
+    drag(canvas, *rim, modifiers=CTRL)
+    np.testing.assert_array_equal(editor.mask[62:, 62:], loose[62:, 62:])
+    assert editor.undo() is not None
+    drag(canvas, *rim, modifiers=CTRL | SHIFT)
+    small = np.s_[58:, 62:]
+    assert iou(editor.mask[small], truth()[small]) > iou(loose[small], truth()[small]) + 0.05
+    assert editor.undo() is not None
+    np.testing.assert_array_equal(editor.mask, loose)
 
 
 def test_smart_brush_does_not_leave_the_object(canvas: Canvas, editor: MaskEditor) -> None:

@@ -187,6 +187,35 @@ def test_short_stroke_brings_a_missed_object_back_and_nothing_else(predicted: bo
     np.testing.assert_array_equal(after[95:], mask[95:])
 
 
+def rim(x: float, y: float, radius: float, steps: range) -> tuple[tuple[float, float], ...]:
+    """Along the upper side of a circle."""
+    return tuple((float(at), y - (radius**2 - (at - x) ** 2) ** 0.5) for at in steps)
+
+
+def test_stroke_on_a_loose_rim_tightens_its_object_and_a_wide_one_those_around() -> None:
+    grey, mask = blobs()
+    loose = cv2.dilate(mask, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (5, 5)))
+    probability = cv2.GaussianBlur(loose * 230, (0, 0), 1.5)
+    stroke = Scribble(rim(40.5, 40.5, 19.8, range(28, 54, 3)), 2, 0)
+    alone = scribbled(grey, loose, probability, stroke)
+    assert iou(alone[:70, :70], mask[:70, :70]) > 0.89 > 0.84 > iou(loose[:70, :70], mask[:70, :70])
+    np.testing.assert_array_equal(alone[75:], loose[75:])
+    made = resolved(grey, loose, probability, stroke, wide=True)
+    assert made is not None
+    around = loose.copy()
+    around[slices(made[0])] = made[1]
+    assert iou(around[75:], mask[75:]) > 0.87 > 0.85 > iou(loose[75:], mask[75:])
+
+
+def test_stroke_changes_nothing_that_does_not_hang_together_with_it() -> None:
+    grey, mask = blobs()
+    missed = mask * (np.arange(160)[:, None] > 80).astype(np.uint8)
+    missed[5:9, 100:140] = 1  # wrong, and said to be nothing by no stroke
+    after = scribbled(grey, missed, None, Scribble(((35.5, 38.5), (45.5, 42.5)), 3, 1))
+    gained = (after != missed).astype(np.uint8)
+    assert cv2.connectedComponents(gained, connectivity=8)[0] == 2
+
+
 def test_short_stroke_takes_a_wrong_part_away_and_keeps_its_neighbours() -> None:
     grey, mask = blobs()
     wrong = mask.copy()

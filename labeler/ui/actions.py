@@ -60,6 +60,7 @@ GESTURES = (
     ("Pan", "Space+Drag"),
     ("Straight segment", "Shift+Click"),
     ("Take away instead of add, with every tool", "Ctrl+Drag"),
+    ("Scribble also what looks like it", "Shift+Drag"),
 )
 
 _W, _C = Scope.WINDOW, Scope.CANVAS
@@ -120,7 +121,10 @@ ACTIONS: tuple[ActionSpec, ...] = (
     _tool("eraser", "Eraser", "E", "Paint background"),
     _tool("smart_brush", "Smart brush", "S", "Paint what looks like the middle of the brush, up to its edges"),
     _tool(
-        "scribble", "Scribble to correct", "Q", "One stroke through what is missing; with Ctrl, through what is wrong"
+        "scribble",
+        "Scribble to correct",
+        "Q",
+        "A stroke through what is missing; with Ctrl, through what is wrong; with Shift, also what looks like it",
     ),
     _tool("polygon_add", "Add a polygon", "P", "Click the corners, Return closes, Backspace drops one"),
     _tool("polygon_subtract", "Subtract a polygon", "Shift+P", "Click the corners, Return closes, Backspace drops one"),

@@ -161,6 +161,7 @@ class Canvas(Easel):
         kind = GESTURES.get(self._tool)
         if kind is not None:
             self._gesture = kind(self._ground, self._view.to_image(position), value=value, zoom=self.zoom)
+            self._gesture.wide = straight
             self._move_marks(position)
             self._flush_soon()
             return

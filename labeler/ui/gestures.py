@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
+from PySide6.QtCore import QCoreApplication
 
 from labeler import editing
 from labeler.editing import MaskEditor, Patch, Rect, Scribble, slices
@@ -40,6 +41,7 @@ class Gesture:
     def __init__(self, ground: Ground, start: Point, *, value: int, zoom: float) -> None:
         self._ground, self._zoom = ground, zoom
         self.value = value
+        self.wide = False  # Shift was held at the press
         self.outline: list[Point] = [start]
 
     @property
@@ -154,14 +156,22 @@ class BoxGesture(Gesture):
 
 
 class ScribbleGesture(Gesture):
-    """A stroke that says what is object or background; the region around it is solved again."""
+    """A stroke that says what is object or background; what hangs together with it is solved again.
+
+    A wide one solves what looks like it around as well.
+    """
+
+    @property
+    def note(self) -> str:
+        """Said of a wide one, which is rarer."""
+        return QCoreApplication.translate("Gestures", "and what looks like it") if self.wide else ""
 
     def finish(self) -> Patch | None:
         """Solve, with what earlier strokes on this image have said."""
         ground = self._ground
         scribble = Scribble(tuple(self.outline), max(SCRIBBLE_PX / self._zoom, 1.0), self.value)
         mask = ground.editor.mask
-        made = editing.resolved(ground.pixels, mask, ground.probability, scribble, ground.scribbles)
+        made = editing.resolved(ground.pixels, mask, ground.probability, scribble, ground.scribbles, wide=self.wide)
         if made is None:
             return None
         ground.scribbles.append(scribble)

@@ -10,7 +10,7 @@ from labeler.ui.theme import XL, L, S, state_colour, theme
 
 CORNER = 4.0  # radius of a polygon's corner, in widget pixels
 MARK_PAD = 10  # widget pixels that a ring or a corner reaches past its geometry
-NOTE_PX = 96  # room that a note beside the cursor takes at most
+NOTE_PX = 240  # room that a note beside the cursor takes at most
 _DARK = QColor(0, 0, 0, 170)
 
 

@@ -10,7 +10,7 @@ from pytestqt.qtbot import QtBot
 
 from labeler.evidence import Evidence, risk_coverage
 from labeler.records import Counts, ImageState
-from labeler.ui import auditing
+from labeler.ui import haste
 from labeler.ui.auditing import AuditCase, AuditDialog, outlined
 from labeler.ui.gate import GatePanel
 from labeler.ui.rowlist import describe
@@ -58,18 +58,18 @@ def test_dialog_tells_nothing_of_the_score(dialog: AuditDialog) -> None:
 def test_answers_faster_than_a_glance_ask_for_a_second_look(dialog: AuditDialog, qtbot: QtBot) -> None:
     answers: list[int] = []
     dialog.answered.connect(lambda accept_id, _wrong, _seconds: answers.append(accept_id))
-    for number in range(auditing.HASTY):
+    for number in range(haste.HASTY):
         dialog.show_case(_case(number))
         dialog.right.click()
-    assert answers == list(range(auditing.HASTY - 1))
+    assert answers == list(range(haste.HASTY - 1))
     assert dialog.notice.isVisible()
     dialog.right.click()
-    assert answers == list(range(auditing.HASTY))
+    assert answers == list(range(haste.HASTY))
     assert not dialog.notice.isVisible()
 
 
 def test_slow_answers_are_taken_as_they_are(dialog: AuditDialog, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(auditing, "GLANCE_S", 0.0)
+    monkeypatch.setattr(haste, "GLANCE_S", 0.0)
     answers: list[int] = []
     dialog.answered.connect(lambda accept_id, _wrong, _seconds: answers.append(accept_id))
     for number in range(12):

@@ -6,12 +6,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pytest
 from pytestqt.qtbot import QtBot
 from sessions import SIDE, FakeEngine, label, make_images, paint, start, train, until
 
 from labeler.project import Project
 from labeler.records import Counts, ImageState, LabelOrigin
 from labeler.settings import Settings
+from labeler.ui import haste
 from labeler.ui.session import Session
 
 Start = Callable[..., Session]
@@ -184,6 +186,25 @@ def test_next_walks_the_whole_queue_without_a_decision(session: Session, qtbot: 
     assert len(set(seen)) == 4
     session.show_next()
     assert session.current == seen[0]
+
+
+def test_masks_of_a_model_that_are_accepted_in_haste_ask_for_another_look(
+    session: Session, qtbot: QtBot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(haste, "GLANCE_S", 60.0)
+    project = train(session, qtbot, tmp_path, 20, retrain_labels=50)
+    session.set_threshold(1.0)
+    before, said = project.counts().labelled, []
+    session.message.connect(said.append)
+
+    for _ in range(haste.HASTY):
+        until(qtbot, lambda: session.editor is not None and session.prediction() is not None)
+        session.commit()
+
+    assert project.counts().labelled == before + haste.HASTY - 1
+    assert "faster than a glance" in said[-1]
+    session.commit()
+    assert project.counts().labelled == before + haste.HASTY, "who has looked again may accept"
 
 
 def test_skip_and_exclude_go_on_and_restore_brings_back(session: Session, qtbot: QtBot, tmp_path: Path) -> None:

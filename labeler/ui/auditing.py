@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections import deque
 from dataclasses import dataclass
 
 import cv2
@@ -16,11 +15,10 @@ from PySide6.QtWidgets import QDialog, QHBoxLayout, QPushButton, QSizePolicy, QV
 from labeler import images
 from labeler.records import Image, Mask
 from labeler.ui.controls import label
+from labeler.ui.haste import Haste
 from labeler.ui.theme import L, M, S, class_colour, follow, theme
 
 SIDE = 1024  # longest side of the picture shown
-GLANCE_S = 0.8  # nobody judges a mask in less
-HASTY = 5  # answers in a row that were faster than a glance: then a second look is asked for
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +101,7 @@ class AuditDialog(QDialog):
         self.setWindowTitle(self.tr("Audit"))
         self.case: AuditCase | None = None
         self._since = 0.0
-        self._fast: deque[bool] = deque(maxlen=HASTY)
+        self._haste = Haste()
         self.picture = MaskPicture()
         self.question = label(self.tr("Is this mask right?"), "title", wraps=True)
         self.count = label("", "caption", wraps=True)
@@ -147,9 +145,7 @@ class AuditDialog(QDialog):
         if self.case is None:
             return
         seconds = time.monotonic() - self._since
-        self._fast.append(not wrong and seconds < GLANCE_S)
-        if len(self._fast) == HASTY and all(self._fast):
-            self._fast.clear()
+        if self._haste.asks(seconds, is_accept=not wrong):
             self._since = time.monotonic()
             self.notice.setText(self.tr("That was faster than a glance, several times. Please look at this one again."))
             self.notice.show()

@@ -14,6 +14,7 @@ from labeler.errors import LabelerError, MaskError
 from labeler.images import Pyramid
 from labeler.journal import Journal
 from labeler.records import Image, LabelRecord, Mask
+from labeler.ui.haste import Haste
 from labeler.ui.pictures import Pictures
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ class Desk(QObject):
         self.pyramid: Pyramid | None = None  # of the image shown
         self._drafted = False
         self._presenting = False
+        self._haste = Haste()
         self._worked_s = 0.0
         self._touched = 0.0
         self.current = -1
@@ -294,6 +296,12 @@ class Desk(QObject):
         self._touched = now
 
     # Deciding
+
+    def asks_again(self) -> bool:
+        """Whether to look again before the mask is final: a model's, taken as it is, the last of several in haste."""
+        self._touch()
+        is_accept = self.editor is not None and not self.editor.is_changed and self._prediction is not None
+        return self._haste.asks(self._worked_s, is_accept=is_accept)
 
     def commit(self) -> LabelRecord:
         """Make the mask final and delete its journal. LabelerError where that fails: the draft stays as it is."""

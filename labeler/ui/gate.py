@@ -13,12 +13,12 @@ from labeler.ui.theme import XS, S, follow, theme
 from labeler.ui.wording import gate_text
 
 BINS = 50
-KNOWN = 0.9  # of the masks, whose chance to be wrong must be known before their mean is told
+KNOWN = 0.5  # of the masks, whose chance to be wrong must be known before their mean is told
 _ASK_MS = 120  # a drag asks for a new gate at most this often
 
 
 def expected_wrong(wrong: NDArray[np.float64]) -> float | None:
-    """Mean chance to be wrong; None where that of more than every tenth is not known."""
+    """Mean chance to be wrong; None where that of more than half is not known."""
     known = wrong[np.isfinite(wrong)]
     return float(known.mean()) if len(known) and len(known) >= KNOWN * len(wrong) else None
 

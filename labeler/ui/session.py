@@ -198,6 +198,9 @@ class Session(Bench):
         """Make the mask of this image final and show the first one of the queue."""
         if self._desk.editor is None:
             return
+        if self._desk.asks_again():
+            self.message.emit(self.tr("That was faster than a glance, several times. Please look at this one again."))
+            return
         image_id = self.current
         try:
             self._desk.commit()

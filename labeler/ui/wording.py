@@ -237,7 +237,13 @@ def why_here(record: ImageRecord, threshold: float) -> str:
     if record.confidence >= threshold:
         return tr("Confidence {:.2f} would do, but it waits for you.").format(record.confidence)
     said = tr("Confidence {:.2f} is below the threshold {:.2f}").format(record.confidence, threshold)
-    return f"{said}: {'; '.join(doubts)}." if (doubts := doubts_of(record)) else f"{said}."
+    if doubts := doubts_of(record):
+        return f"{said}: {'; '.join(doubts)}."
+    if "wrong" in record.signals:
+        return said + tr(": of masks with such figures {} were wrong on the holdout.").format(
+            percent(record.signals["wrong"])
+        )
+    return f"{said}."
 
 
 def doubts_of(record: ImageRecord) -> list[str]:

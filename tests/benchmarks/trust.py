@@ -38,6 +38,7 @@ T, GREY = Settings().wrong_below, Settings().grey_share
 DRAWS = 20  # of the pairs that calibrate; a row is the mean over them
 PAIRS = (40, 120)  # that calibrate, drawn by lot from the stream; the others are measured
 FEWEST_LEFT = 20  # images that must be left to measure, below which a number of pairs is not tried
+SPLITS = 0.1  # of the masks at least must be right, and as many wrong, for t to be the one of the settings
 FEWEST_HALVED = 70  # images whose halves still calibrate
 CURVE = np.linspace(0.05, 1, 96)  # coverages of the plots
 Row = dict[str, Any]
@@ -47,24 +48,30 @@ Floats = NDArray[np.float64]
 # -- confidence -----------------------------------------------------------------------------------------------
 
 
+def below_of(cases: Sequence[Case]) -> float:
+    """The IoU t below which a mask is wrong: that of the settings, or the median where nearly all or none would be."""
+    ious = np.array([case.iou for case in cases])
+    return T if SPLITS <= (ious < T).mean() <= 1 - SPLITS else float(np.median(ious))
+
+
 def confidence_rows(name: str, stage: str, cases: Sequence[Case]) -> list[Row]:
     """A row for each way to score the masks as seen once."""
-    truth = np.array([case.iou for case in cases])
+    truth, t = np.array([case.iou for case in cases]), below_of(cases)
     soft = np.array([case.once.soft_iou for case in cases])
     views = np.array([case.agreement for case in cases])
     plain, forwards = uncalibrated(cases)
     rows = [
-        scored("soft IoU alone", soft, 1 - soft, truth, 1.0),
-        scored("agreement of 4 views alone", views, 1 - views, truth, float(FEW)),
-        scored("ours, not calibrated yet", plain, 1 - plain, truth, forwards),
+        scored("soft IoU alone", soft, 1 - soft, truth, 1.0, t=t),
+        scored("agreement of 4 views alone", views, 1 - views, truth, float(FEW), t=t),
+        scored("ours, not calibrated yet", plain, 1 - plain, truth, forwards, t=t),
     ]
     for count in PAIRS:
-        draws = [drawn(cases, count, seed) for seed in range(DRAWS)] if len(cases) - count >= FEWEST_LEFT else []
+        draws = [drawn(cases, count, seed, t) for seed in range(DRAWS)] if len(cases) - count >= FEWEST_LEFT else []
         if rows_of_draws := [row for row in draws if row is not None]:
             rows.append(mean_row(f"ours, {count} pairs", rows_of_draws))
     if len(cases) >= FEWEST_HALVED:
-        iou, wrong, forwards = in_halves(cases)
-        rows.append(scored(f"ours, {len(cases) // 2} pairs", iou, wrong, truth, forwards, is_chance=True))
+        iou, wrong, forwards = in_halves(cases, t)
+        rows.append(scored(f"ours, {len(cases) // 2} pairs", iou, wrong, truth, forwards, t=t, is_chance=True))
     return [{"stream": name, "stage": stage, **row} for row in rows]
 
 
@@ -88,34 +95,36 @@ def uncalibrated(cases: Sequence[Case]) -> tuple[Floats, float]:
     return np.array([item.soft_iou * item.stability for item in told]), forwards
 
 
-def estimated(cases: Sequence[Case], known: Sequence[int], fresh: Sequence[int]) -> tuple[Floats, Floats, float] | None:
+def estimated(
+    cases: Sequence[Case], known: Sequence[int], fresh: Sequence[int], t: float
+) -> tuple[Floats, Floats, float] | None:
     """(calibrated IoU, P(IoU < t)) of the fresh ones by a calibrator of the known ones, and forwards per image."""
     pairs = [Pair(cases[at].again, cases[at].iou) for at in known]
-    calibrator = fit_calibrator(pairs, below=T)
+    calibrator = fit_calibrator(pairs, below=t)
     if calibrator is None:
         return None
-    told, forwards = looked([cases[at] for at in fresh], GreyZone(threshold=T, share=GREY), calibrator)
+    told, forwards = looked([cases[at] for at in fresh], GreyZone(threshold=t, share=GREY), calibrator)
     estimates = calibrator.estimate(told)
     return np.array([e.iou for e in estimates]), np.array([e.wrong for e in estimates]), forwards
 
 
-def drawn(cases: Sequence[Case], count: int, seed: int) -> Row | None:
+def drawn(cases: Sequence[Case], count: int, seed: int, t: float) -> Row | None:
     """One draw of the calibrating pairs, measured on the other images."""
     order = np.random.default_rng(seed).permutation(len(cases))
     known, fresh = order[:count], np.sort(order[count:])
-    if (found := estimated(cases, known, fresh)) is None:
+    if (found := estimated(cases, known, fresh, t)) is None:
         return None
     iou, wrong, forwards = found
-    return scored("", iou, wrong, np.array([cases[at].iou for at in fresh]), forwards)
+    return scored("", iou, wrong, np.array([cases[at].iou for at in fresh]), forwards, t=t, is_chance=True)
 
 
-def in_halves(cases: Sequence[Case]) -> tuple[Floats, Floats, float]:
+def in_halves(cases: Sequence[Case], t: float) -> tuple[Floats, Floats, float]:
     """As ``estimated``, of all: calibrated on one half and measured on the other, both ways round."""
     order = np.random.default_rng(0).permutation(len(cases))
     halves = order[: len(order) // 2], order[len(order) // 2 :]
     iou, wrong, forwards = np.zeros(len(cases)), np.zeros(len(cases)), []
     for known, fresh in (halves, halves[::-1]):
-        found = estimated(cases, known, np.sort(fresh))
+        found = estimated(cases, known, np.sort(fresh), t)
         assert found is not None
         iou[np.sort(fresh)], wrong[np.sort(fresh)] = found[:2]
         forwards.append(found[2])
@@ -131,22 +140,25 @@ def mean_row(score: str, rows: Sequence[Row]) -> Row:
     return mean
 
 
-def scored(score: str, iou: Floats, wrong: Floats, truth: Floats, forwards: float, *, is_chance: bool = False) -> Row:
+def scored(
+    score: str, iou: Floats, wrong: Floats, truth: Floats, forwards: float, *, t: float, is_chance: bool = False
+) -> Row:
     """Every figure of one way to score: ``iou`` predicted, ``wrong`` the score of IoU < t, ``truth`` the true IoU."""
-    bad = truth < T
+    bad = truth < t
     both = 0 < bad.sum() < len(bad)
-    clear = np.abs(truth - T) > 0.03
+    clear = np.abs(truth - t) > 0.03
     beyond = roc_auc_score(bad[clear], wrong[clear]) if 0 < bad[clear].sum() < clear.sum() else None
     return {
         "score": score,
         "images": len(truth),
+        "t": t,
         "wrong": float(bad.mean()),
         "AUROC": float(roc_auc_score(bad, wrong)) if both else None,
         "AUPRC": float(average_precision_score(bad, wrong)) if both else None,
         "Spearman": float(spearmanr(iou, truth).statistic) if np.ptp(iou) and np.ptp(truth) else None,
         "MAE": float(np.abs(iou - truth).mean()),
         "AURC": area_under_risk(wrong, 1 - truth),
-        "ECE of q": calibration_error(wrong, bad) if is_chance or not score else None,
+        "ECE of q": calibration_error(wrong, bad) if is_chance else None,
         "forwards": forwards,
         "coverage at 1 % wrong": coverage(wrong, bad),
         "AUROC beyond t ± 0.03": None if beyond is None else float(beyond),
@@ -233,13 +245,13 @@ def plot_seeds(runs: dict[str, list[AuditedStream]], out: Path) -> None:
 
 def plot_risk(name: str, stage: str, cases: Sequence[Case], out: Path) -> None:
     """Share of wrong masks among the accepted, against how much is accepted."""
-    bad = np.array([case.iou for case in cases]) < T
+    bad = np.array([case.iou for case in cases]) < below_of(cases)
     scores = {
         "soft IoU alone": np.array([1 - case.once.soft_iou for case in cases]),
         "agreement of 4 views alone": np.array([1 - case.agreement for case in cases]),
     }
     if len(cases) >= FEWEST_HALVED:
-        scores["ours"] = in_halves(cases)[1]
+        scores["ours"] = in_halves(cases, below_of(cases))[1]
     lines = []
     for label, wrong in scores.items():
         risk = np.cumsum(bad[np.argsort(wrong, kind="stable")]) / np.arange(1, len(bad) + 1)
@@ -254,7 +266,7 @@ def main() -> None:
     asked.out.mkdir(parents=True, exist_ok=True)
     parts = asked.part or ["confidence", "seconds", "seeds"]
     found: dict[str, list[Row]] = {}
-    text = ["# Trust", f"IoU is plain; a mask is wrong below {T}; alpha is 5 %."]
+    text = ["# Trust", f"IoU is plain; a mask is wrong below t, {T} where that tells any apart; alpha is 5 %."]
     if {"confidence", "seconds"} & set(parts):
         confidence, seconds = stream_rows(asked, parts)
         if confidence:

@@ -1,4 +1,4 @@
-"""The streams of the trust benchmark: two or three rounds of each, and what their models say of every image, kept on disk.
+"""The streams of the trust benchmark: two or three rounds each, and what their models say of every image, kept on disk.
 
 A stream is walked once: labels are drawn by lot for the first round, later ones are mostly what the model before was
 least sure of, as a queue would have it. Models and looks (four orientations of every image) stay in the folder, so

@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -22,7 +23,9 @@ OBJECT_CENTRED = 0.5  # share of crops around a foreground pixel, so that small 
 POLARITY_PAIRS = 64  # looked at to tell whether brightness says anything
 FEWEST_POLAR = 2  # images of the rarer polarity
 POLAR_CHANCE = 0.05
+FEW_OBJECTS = 3  # in an image
 CLEAR_CONTRAST = 1.0  # standard deviations of the image; below it brightness is not what tells objects
+Crop = tuple[NDArray[np.float32], Mask]  # (p, p, channels) standardised, and (p, p)
 DARKEST_STD = 1 / 255  # of the full scale: keeps a flat image from becoming amplified noise
 
 
@@ -154,15 +157,39 @@ def polarity_varies(core: Core) -> bool:
     inverted crops cost an IoU of 0.012).
     """
     contrasts = [
-        float((pair.image[pair.mask > 0].mean() - pair.image[pair.mask == 0].mean()) * pair.scale)
+        contrast(pair.image, pair.mask) * pair.scale
         for pair in map(core.pair, range(min(len(core), POLARITY_PAIRS)))
         if 0 < np.count_nonzero(pair.mask) < pair.mask.size
     ]
-    brighter = sum(contrast >= CLEAR_CONTRAST for contrast in contrasts)
-    darker = sum(contrast <= -CLEAR_CONTRAST for contrast in contrasts)
+    brighter = sum(value >= CLEAR_CONTRAST for value in contrasts)
+    darker = sum(value <= -CLEAR_CONTRAST for value in contrasts)
     rarer, clear = min(brighter, darker), brighter + darker
     chance = sum(math.comb(clear, count) for count in range(rarer + 1)) / 2**clear
     return rarer >= FEWEST_POLAR and 2 * clear >= len(contrasts) and chance >= POLAR_CHANCE
+
+
+def contrast(image: NDArray[Any], mask: Mask) -> float:
+    """Mean of the objects' pixels less that of the others, in units of the image; 0 where either is missing."""
+    objects = mask > 0
+    return float(image[objects].mean() - image[~objects].mean()) if 0 < np.count_nonzero(objects) < mask.size else 0.0
+
+
+def pasted_over(crop: Crop, donor: Crop, sign: float, *, lot: float, turns: int) -> Crop:
+    """A crop with one object of another of the same size on top, turned by ``turns`` right angles.
+
+    Ghiasi et al., Simple Copy-Paste is a Strong Data Augmentation Method for Instance Segmentation (CVPR 2021).
+    """
+    count, regions = cv2.connectedComponents(donor[1])
+    chosen = np.rot90(regions == 1 + int(lot * (count - 1)), turns)
+    image, mask = crop[0].copy(), crop[1].copy()
+    image[chosen], mask[chosen] = sign * np.rot90(donor[0], turns)[chosen], np.rot90(donor[1], turns)[chosen]
+    return image, mask
+
+
+def is_sparse(core: Core) -> bool:
+    """Whether the images of a core show few objects each. Crowded ones show by themselves how objects touch."""
+    shown = (core.pair(index).mask for index in range(min(len(core), POLARITY_PAIRS)))
+    return float(np.median([cv2.connectedComponents(mask)[0] - 1 for mask in shown])) <= FEW_OBJECTS
 
 
 class Batches:
@@ -172,12 +199,13 @@ class Batches:
         self.core, self.settings, self.rng, self.channels = core, settings, rng, channels
         self.fresh = [index for index, sample in enumerate(core.samples) if sample.fresh]
         self.inverting = settings.invert == "yes" or (settings.invert == "auto" and polarity_varies(core))
+        self.paste = settings.paste if is_sparse(core) else 0.0
 
     def draw(self, count: int, *, stretched: bool = True) -> tuple[Tensor, Tensor, list[int]]:
         """Inputs (count, channels, p, p) float32, targets (count, p, p) int64, and the samples they came from."""
         chosen = self._choose(count)
         stretch = self.settings.stretch if stretched else 0.0
-        crops = [self._crop(self.core.pair(index), stretch) for index in chosen]
+        crops = self._pasted([self._crop(self.core.pair(index), stretch) for index in chosen])
         inputs = np.stack([image for image, _ in crops])
         targets = np.stack([mask for _, mask in crops])
         x = torch.from_numpy(inputs).movedim(-1, 1).expand(-1, self.channels, -1, -1)
@@ -190,7 +218,7 @@ class Batches:
         rest = self.rng.integers(len(self.core), size=count - new)
         return [int(index) for index in np.concatenate([chosen, rest])]
 
-    def _crop(self, pair: Pair, stretch: float) -> tuple[NDArray[np.float32], Mask]:
+    def _crop(self, pair: Pair, stretch: float) -> Crop:
         """One standardised crop (p, p, channels) and its mask (p, p), turned and stretched, mirrored at the borders."""
         patch, turn = self.settings.patch, self._turn(stretch)
         middle = np.full(2, (patch - 1) / 2)
@@ -217,6 +245,20 @@ class Batches:
             image = image.mean(axis=-1, keepdims=True)
         wide = np.broadcast_to(image, (*image.shape[:2], self.channels))
         return (wide - np.float32(pair.mean)) * np.float32(pair.scale), mask
+
+    def _pasted(self, crops: list[Crop]) -> list[Crop]:
+        """Some crops with an object of another one laid over them, turned: objects that touch and hide."""
+        pasted = self.rng.random(len(crops)) < self.paste
+        donors = self.rng.integers(len(crops), size=len(crops))
+        contrasts = [contrast(image, mask) for image, mask in crops]
+        found = list(crops)
+        for index in np.flatnonzero(pasted):
+            # What is bright here and dark there is the same object only where inverted crops are the same image.
+            sign = float(np.sign(contrasts[index] * contrasts[donors[index]]))
+            if donors[index] != index and (sign > 0 or (sign < 0 and self.inverting)):
+                lot, turns = self.rng.random(), int(self.rng.integers(4))
+                found[index] = pasted_over(crops[index], crops[donors[index]], sign, lot=lot, turns=turns)
+        return found
 
     def _turn(self, stretch: float) -> NDArray[np.float64]:
         """(2, 2): from places (x, y) about the middle of a crop to those of the image; stretch, shear, a symmetry."""

@@ -33,14 +33,12 @@ from labeler.records import (
 )
 from labeler.training import RoundResult, TrainingJob
 from labeler.trust import Trust
-from labeler.verdict import evidence, mean, not_worse, sentence
+from labeler.verdict import is_published, mean, sentence
 from labeler.waiting import COMPARED, CONSIDERED, Queue
 
 NEVER = math.inf  # a threshold that no confidence reaches
-# Of ``first_labels``. An early model knows what it does not know and asks for it; a long round makes it sure of itself.
-LEAST_CORE = 1.6
 GROWN = 1.25  # of the core at the last long round: then it is worth another one while hardly anything waits
-CORE_OF_ITS_OWN = 4  # the same where a model was adopted
+CORE_OF_ITS_OWN = 4  # of ``first_labels``: the core that is worth more than what an adopted model has learnt elsewhere
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,7 +260,7 @@ class Loop:
     def long_round_due(self) -> bool:
         """True where the core has doubled since the last long round, or hardly anything waits and it grew by a quarter.
 
-        What was learnt in haste is learnt anew.
+        What was learnt in haste is learnt anew: the first model too, while its queue is worked off.
         """
         settings, versions = self.project.settings, self.project.versions()
         if self.project.champion() is None or settings.long_steps == 0:
@@ -272,8 +270,7 @@ class Loop:
         adopted, counts = any("adopted" in version.metrics for version in versions), self.project.counts()
         if counts.queued + counts.pool < settings.retrain_labels and not adopted:
             return counts.core >= GROWN * known
-        least = CORE_OF_ITS_OWN if adopted else LEAST_CORE
-        return counts.core >= max(2 * known, least * settings.first_labels)
+        return counts.core >= max(2 * known, CORE_OF_ITS_OWN * settings.first_labels if adopted else 1)
 
     def round_due(self) -> bool:
         """True where enough is new, or the queue is empty and something is, or the core has doubled."""
@@ -333,7 +330,7 @@ class Loop:
     def finish_round(self, job: TrainingJob, result: RoundResult) -> RoundOutcome:
         """Record a round; publish its challenger unless the holdout speaks against it."""
         champion = self.project.champion()
-        published = not_worse(*evidence(result), right_from=self.project.settings.wrong_below)
+        published = is_published(result, right_from=self.project.settings.wrong_below)
         ours, theirs = mean(result.challenger_ious), mean(result.champion_ious)
         self.project.add_version(
             result.path,

@@ -88,6 +88,13 @@ class Settings(_Table):
     stretch: float = _field(
         0.2, "Random stretch and shear of the crops along both axes, as a share.", "Training", ge=0, le=0.5
     )
+    paste: float = _field(
+        0.8,
+        "Share of the crops over which an object of another is laid, where images show few.",
+        "Training",
+        ge=0,
+        le=1,
+    )
     brightness: float = _field(
         0.2, "Random change of brightness and contrast, in standard deviations.", "Training", ge=0, le=2
     )

@@ -303,6 +303,27 @@ def test_challenger_that_is_newly_wrong_somewhere_must_be_better_on_the_whole(
     assert not_worse(challenger, champion, right_from=0.8075) is published
 
 
+@pytest.mark.parametrize(
+    ("recalled", "published"),
+    [
+        (((0.973, 0.978),) * 7, True),  # learnt by heart a little less: it had more to learn
+        (((0.96, 0.978),) * 7, False),
+        (((0.79, 0.81),) + ((0.978, 0.978),) * 6, False),  # one is newly wrong
+    ],
+)
+def test_challenger_may_know_the_old_core_a_little_less_by_heart(
+    loop: Loop, recalled: tuple[tuple[float, float], ...], published: bool
+) -> None:
+    _label(loop, 4)
+    _publish(loop)
+    for record in loop.project.images(state=ImageState.POOL):
+        _record(loop, record.image_id, 0.4)
+    _label(loop, 4)
+    job = loop.freeze_round()
+    result = replace(_result(job, ours=0.97, theirs=0.97), recalled=recalled)
+    assert loop.finish_round(job, result).published is published
+
+
 def test_image_that_can_no_longer_be_read_is_set_apart(loop: Loop) -> None:
     _label(loop, 4)
     _publish(loop)
@@ -352,29 +373,34 @@ def test_core_that_has_doubled_is_learnt_anew(loop: Loop) -> None:
     )
     _label(loop, 4)
     _publish(loop)
-    assert not loop.round_due()  # the first model asks before it is made sure of itself
-    _label_unasked(loop, 3)
-    assert loop.project.counts().core == 5
-    assert loop.round_due()
+    assert loop.project.counts().core == 3
+    assert loop.round_due()  # the first model was made in haste
     job = loop.freeze_round()
     assert job.long
     assert job.from_scratch
     assert job.steps(warm=False) == 50
     loop.finish_round(job, _result(job))
     assert not loop.round_due()
-    _label_unasked(loop, 6)
-    assert not loop.long_round_due()
     _label_unasked(loop, 2)
-    assert loop.project.counts().core == 10
+    assert loop.project.counts().core == 4
+    assert not loop.long_round_due()
+    _label_unasked(loop, 3)
+    assert loop.project.counts().core == 6
     assert loop.long_round_due()
 
 
 def test_long_round_is_made_where_hardly_anything_waits_and_the_core_has_grown(loop: Loop) -> None:
     loop.project.save_settings(loop.project.settings.model_copy(update={"long_steps": 50, "retrain_labels": 1}))
-    _label(loop, 4)
+    _label(loop, 8)
     _publish(loop)
-    for record in loop.project.images(state=ImageState.POOL)[1:]:
+    job = loop.freeze_round()
+    assert job.long
+    loop.finish_round(job, _result(job))
+    for record in loop.project.images(state=ImageState.POOL)[4:]:
         loop.exclude(record.image_id)
+    _label_unasked(loop, 3)
+    assert loop.project.counts().core == 8  # of 6
+    assert loop.project.counts().pool == 1
     assert not loop.long_round_due()
     loop.project.save_settings(loop.project.settings.model_copy(update={"retrain_labels": 2}))
     assert loop.long_round_due()  # one that waits does not make a round

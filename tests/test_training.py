@@ -10,17 +10,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from skimage import draw
+from skimage import draw, measure
 
 from labeler import checkpoint, images, masks, ships, sizing, training
-from labeler.dataset import Batches, Core, Pair, Sample, network_input, polarity_varies, standardisation
+from labeler.dataset import Batches, Core, Pair, Sample, network_input, pair_of, polarity_varies, standardisation
 from labeler.device import autocast_dtype, choose_device, is_out_of_memory
 from labeler.driving import drain
 from labeler.errors import SettingsError, TrainingError
 from labeler.files import sha256_of_file
 from labeler.inference import Predictor
 from labeler.networks import NetworkConfig, ResidualUNet
-from labeler.records import Progress
+from labeler.records import Mask, Progress
 from labeler.settings import Settings, settings_from
 from labeler.ships import ShipsConfig
 from labeler.sizing import choose_sizing
@@ -262,13 +262,44 @@ def test_stretched_crops_keep_image_and_mask_together(tmp_path: Path) -> None:
     image_path, mask_path = tmp_path / "a.png", tmp_path / "a.mask.png"
     image_path.write_bytes(images.encode(mask * np.uint8(200)))
     masks.save(mask_path, mask)
-    settings = QUICK.model_copy(update={"brightness": 0.0, "stretch": 0.3})
+    settings = QUICK.model_copy(update={"brightness": 0.0, "stretch": 0.3, "paste": 0.0})
     core = Core([Sample(image_path, mask_path)], classes=1, memory_mb=64)
     x, target, _ = Batches(core, settings, np.random.default_rng(0), channels=3).draw(60)
     middle = (x[:, 0].max() + x[:, 0].min()) / 2  # between the two values that the image has
     assert ((x[:, 0] > middle).long() != target).float().mean() < 0.005
     whole = [int(tile.sum()) for tile in target if not (tile[[0, -1]].any() or tile[:, [0, -1]].any())]
     assert min(whole) < 0.8 * mask.sum() < 1.1 * mask.sum() < max(whole)
+
+
+def test_pasted_objects_come_with_their_mask_and_crowd_a_crop(tmp_path: Path) -> None:
+    core = Core(_samples(tmp_path, 6), classes=1, memory_mb=64)
+    core._kept = {index: _flat(core.pair(index).mask, bright=True) for index in range(6)}
+    regions, settings = [], QUICK.model_copy(update={"brightness": 0.0, "stretch": 0.0})
+    for paste in (0.0, 1.0):
+        batches = Batches(core, settings.model_copy(update={"paste": paste}), np.random.default_rng(0), channels=3)
+        x, target, _ = batches.draw(40)
+        assert torch.equal((x[:, 0] > 0).long(), target)
+        regions.append([int(measure.label(tile.numpy()).max()) for tile in target])
+    assert max(regions[0]) == 1 < max(regions[1])
+    assert sum(regions[0]) < sum(regions[1])
+
+
+def test_bright_objects_are_pasted_over_dark_ones_only_where_inversion_says_nothing(tmp_path: Path) -> None:
+    core = Core(_samples(tmp_path, 2), classes=1, memory_mb=64)
+    core._kept = {index: _flat(core.pair(index).mask, bright=index == 0) for index in range(2)}
+    for invert in ("no", "yes"):
+        settings = QUICK.model_copy(update={"brightness": 0.0, "stretch": 0.0, "paste": 1.0, "invert": invert})
+        x, target, chosen = Batches(core, settings, np.random.default_rng(0), channels=3).draw(60)
+        bright = torch.tensor([index == 0 for index in chosen]).view(-1, 1, 1)
+        if invert == "yes":  # the sign of a whole crop is drawn anew
+            bright = torch.stack([tile[0][mask > 0].max() > 0 for tile, mask in zip(x, target, strict=True)])
+            bright = bright.view(-1, 1, 1)
+        assert torch.equal(((x[:, 0] > 0) == bright).long(), target)
+
+
+def _flat(mask: Mask, *, bright: bool) -> Pair:
+    """An image of two values, its objects bright or dark."""
+    return pair_of(np.where((mask > 0) == bright, np.uint8(200), np.uint8(0)), mask)
 
 
 def test_batches_beyond_the_memory_budget_are_the_same(tmp_path: Path) -> None:

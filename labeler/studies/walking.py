@@ -105,12 +105,13 @@ class Walker:
                 return self.spent()
 
     def round(self) -> Generator[Progress, None, SimulatedRound]:
-        """One round and the prediction of what waits with its model."""
+        """One round and the prediction of what waits with its model, unless the next round is due already."""
         self.number, self._owed = self.number + 1, False
         before, begin = (self.clock.training, self.clock.prediction), time.monotonic()
         outcome = yield from train_once(self.loop)
         self.clock.training += time.monotonic() - begin
-        yield from self._predict(sweep=False)
+        if not self._round_due():
+            yield from self._predict(sweep=False)
         return self._line(outcome, *before)
 
     def spent(self) -> str:

@@ -114,6 +114,7 @@ class FakeSession(QObject):
     queue_changed = Signal()
     current_changed = Signal(int)
     image_loaded = Signal(int, object, object)
+    image_refused = Signal(int)
     mask_changed = Signal(object)
     prediction_changed = Signal(int)
     doubt_changed = Signal(int)

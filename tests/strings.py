@@ -61,6 +61,7 @@ def in_tables() -> Iterator[str]:
 PARTS = {
     "images/containers.py": (
         "{}, which is not read",
+        *("a GIF", "a PDF", "a numpy array", "a zip archive", "a gzip archive", "XML or SVG"),
         "a HEIC, AVIF or video file, which is not read as an image",
         "filled with zeros, probably by a crash or a full disk, and no image",
         "no image that can be read",

@@ -127,8 +127,9 @@ def test_an_image_that_is_gone_or_another_one_is_told_and_can_be_left(
         shutil.copy(project.image(session.current).path, victim.path)
     else:
         victim.path.write_text("no picture any more")
-    with qtbot.waitSignal(session.failed) as blocker:
+    with qtbot.waitSignal(session.image_refused) as refused, qtbot.waitSignal(session.failed) as blocker:
         session.show_image(victim.image_id)
+    assert refused.args == [victim.image_id], "the one shown before may not stay on the canvas"
     assert blocker.args is not None
     assert victim.path.name in blocker.args[1]
     assert session.current == victim.image_id

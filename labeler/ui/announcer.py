@@ -31,6 +31,7 @@ class Announcer(QObject):
     queue_changed = Signal()
     current_changed = Signal(int)  # image_id or -1
     image_loaded = Signal(int, object, object)  # image_id, image array, MaskEditor
+    image_refused = Signal(int)  # it is the current one and cannot be shown
     mask_changed = Signal(object)  # Rect: dirty part of the editor's mask
     prediction_changed = Signal(int)  # the image shown has another prediction
     doubt_changed = Signal(int)  # the map of doubt of the image shown has come, or is no longer true

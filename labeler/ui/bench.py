@@ -73,6 +73,7 @@ class Bench(Announcer):
         for signal, news in (
             (desk.current_changed, self.current_changed),
             (desk.image_loaded, self.image_loaded),
+            (desk.image_refused, self.image_refused),
             (desk.mask_changed, self.mask_changed),
             (desk.prediction_changed, self.prediction_changed),
             (desk.drafted, self.drafted),

@@ -146,11 +146,14 @@ class Choice(QComboBox):
         self.view().setAccessibleName(name)
         self.setToolTip(tip)
 
+    def sizeHint(self) -> QSize:
+        return super().sizeHint() + QSize(theme.px(4), 0)  # the style leaves its own text two pixels short
+
     def paintEvent(self, event: QPaintEvent) -> None:
         option = QStyleOptionComboBox()
         self.initStyleOption(option)
         kind, field = QStyle.ComplexControl.CC_ComboBox, QStyle.SubControl.SC_ComboBoxEditField
-        room = self.style().subControlRect(kind, option, field, self).width() - 4
+        room = self.style().subControlRect(kind, option, field, self).width() - 2
         shown = self.fontMetrics().elidedText(option.currentText, Qt.TextElideMode.ElideRight, room)
         whole = shown == option.currentText
         self.setToolTip(self._tip if whole else plain_tip(f"{self._tip}: {option.currentText}"))

@@ -13,7 +13,7 @@ from labeler.editing import Entry, MaskEditor, Patch
 from labeler.errors import LabelerError, MaskError
 from labeler.images import Pyramid
 from labeler.journal import Journal
-from labeler.records import Image, LabelRecord, Mask
+from labeler.records import Image, ImageState, LabelRecord, Mask
 from labeler.ui.haste import Haste
 from labeler.ui.pictures import Pictures
 
@@ -28,6 +28,7 @@ class Desk(QObject):
 
     current_changed = Signal(int)  # image_id or -1
     image_loaded = Signal(int, object, object)  # image_id, image, MaskEditor
+    image_refused = Signal(int)  # it cannot be shown; ``failed`` says why, or its record does
     mask_changed = Signal(object)  # Rect
     prediction_changed = Signal(int)
     drafted = Signal(int, bool)
@@ -80,7 +81,11 @@ class Desk(QObject):
         self.current = image_id
         self._loop.in_hand = image_id if image_id >= 0 else None
         self.current_changed.emit(image_id)
-        if image_id >= 0:
+        if image_id < 0:
+            return
+        if self._loop.project.image(image_id).state is ImageState.UNREADABLE:  # known, and the record says why
+            self.image_refused.emit(image_id)
+        else:
             self._pictures.show(image_id)
 
     def put_away(self) -> None:
@@ -112,7 +117,7 @@ class Desk(QObject):
             editor = self._restored(image_id, image) or self._opened(prediction)
             self._check_size(editor, image, image_id)
         except LabelerError as error:
-            self.failed.emit(self.tr("The image cannot be opened"), error)
+            self._refuse(image_id, error)
             return
         self.editor, self.pyramid = editor, pyramid
         self._prediction = prediction
@@ -172,6 +177,7 @@ class Desk(QObject):
     @Slot(int, object)
     def _refuse(self, image_id: int, error: Exception) -> None:
         if image_id == self.current:
+            self.image_refused.emit(image_id)
             self.failed.emit(self.tr("The image cannot be opened"), error)
 
     # The prediction behind it

@@ -112,6 +112,11 @@ class Viewer(QWidget):
             self.update()
 
     @property
+    def empty_text(self) -> str:
+        """What is said while there is no image."""
+        return self._empty_text
+
+    @property
     def has_image(self) -> bool:
         """Whether an image is shown."""
         return self._image is not None

@@ -32,7 +32,7 @@ from labeler.ui.theme import M, S
 from labeler.ui.tools import Tool
 from labeler.ui.training import TrainingPanel
 from labeler.ui.trust import TrustPanel
-from labeler.ui.wording import Figures, certified_text, cold_start, is_through, next_step, outcome_text, tr
+from labeler.ui.wording import Figures, certified_text, cold_start, is_through, next_step, outcome_text, tr, why_here
 
 if TYPE_CHECKING:
     from labeler.editing import MaskEditor
@@ -67,6 +67,7 @@ class Workspace(QWidget):
         self.guide = label("", "", wraps=True)
         self._threshold = 0.0
         self._calibrated = False
+        self._refused = False  # the image in front cannot be shown
         self._counting = QTimer(self, singleShot=True, interval=_REDRAW_MS)
         self._counting.timeout.connect(self._count)
         self._lay_out()
@@ -143,6 +144,7 @@ class Workspace(QWidget):
         session = self._session
         session.image_loaded.connect(self._show_image)
         session.current_changed.connect(self._change_image)
+        session.image_refused.connect(self._show_none)
         session.mask_changed.connect(self.canvas.refresh)
         session.prediction_changed.connect(self._take_prediction)
         session.doubt_changed.connect(self._show_doubt)
@@ -233,14 +235,25 @@ class Workspace(QWidget):
 
     def _change_image(self, image_id: int) -> None:
         if image_id < 0:
-            self.canvas.clear()
-            self.stage.show_image(None)
+            self._show_none(image_id)
             self.inspector.clear()
             return
         self._inspect(image_id)
 
+    def _show_none(self, image_id: int) -> None:
+        """There is no image, or one that cannot be shown: the one before may not be taken for it."""
+        self.canvas.clear()
+        self.stage.show_image(None)
+        self.inspector.history.show_versions([])
+        record = self._session.record(image_id) if image_id >= 0 else None
+        self._refused = record is not None
+        if record is not None:
+            unreadable = record.state is ImageState.UNREADABLE
+            self.canvas.set_empty_text(why_here(record, self._threshold) if unreadable else record.path.name)
+
     def _show_image(self, image_id: int, image: Image, editor: MaskEditor) -> None:
         session = self._session
+        self._refused = False
         self.canvas.show_image(
             image, editor, session.prediction(), probability=session.probability(), pyramid=session.pyramid()
         )
@@ -311,7 +324,8 @@ class Workspace(QWidget):
             audits=is_through(figures) and figures.audits_waiting > 0 and self._session.is_writable,
             export=is_through(figures),
         )
-        self.canvas.set_empty_text(next_step(figures))
+        if not self._refused:
+            self.canvas.set_empty_text(next_step(figures))
         viewed = self.tr("For viewing only: nothing can be changed here, and nothing new is shown.")
         self.guide.setText(cold_start(figures) if self._session.is_writable else viewed)
         self.training.allow_start(tr(why_no_round) if why_no_round else "")

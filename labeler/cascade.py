@@ -65,6 +65,13 @@ def compared(
     return answers
 
 
+def remembered(prediction: Prediction, masks: Sequence[Mask], classes: int) -> Prediction:
+    """The prediction with the signal ``kept``: the smallest plain IoU with the masks (H, W) of earlier versions."""
+    if not masks:
+        return prediction
+    return _with(prediction, {"kept": min(mean_iou(prediction.mask, mask, classes=classes) for mask in masks)})
+
+
 def stands(prediction: Prediction | PredictionRecord) -> bool:
     """Whether the mask of the version before is borne out."""
     return prediction.signals.get("kept", 0.0) >= STANDS_FROM

@@ -18,14 +18,14 @@ from torch.nn import functional
 from labeler import checkpoint, images, masks
 from labeler.appearance import appearance
 from labeler.bundle import Bundle
-from labeler.cascade import Planes, compared, looked_at, stands
+from labeler.cascade import Planes, compared, looked_at, remembered, stands
 from labeler.confidence import planes_of, predictions_of
 from labeler.dataset import network_input, resized
 from labeler.device import Pace, autocast_dtype, choose_device, is_out_of_memory, release_memory
-from labeler.errors import LabelerError, MaskError
+from labeler.errors import CheckpointError, LabelerError, MaskError
 from labeler.files import prediction_paths
 from labeler.networks import FoldedUNet, ResidualUNet
-from labeler.records import Embedding, Image, Mask, Prediction, PredictionRecord
+from labeler.records import Elder, Embedding, Image, Mask, Prediction, PredictionRecord
 from labeler.views import FEW, VIEWS, GreyZone, disagreement, unwarped, warped
 
 BATCH_PIXELS = 16 * 128 * 128  # what a batch computes stays in a processor's caches: twice as many took 6 % longer each
@@ -50,6 +50,7 @@ class Predictor:
         self.dtype = autocast_dtype(self.device) or torch.float32
         self._pace = Pace()
         self._zones: dict[tuple[float, float], GreyZone] = {}
+        self._elders: dict[Elder, Predictor | None] = {}
         self._network = FoldedUNet(network.eval(), device=self.device, dtype=self.dtype)
 
     @classmethod
@@ -63,19 +64,32 @@ class Predictor:
 
     def views(self, batch: Sequence[Image]) -> list[list[Planes]]:
         """For each image the masks and probabilities of further orientations, brought back: 3, or 7 on a GPU."""
-        chosen = VIEWS[1:] if self.device.type == "cuda" else VIEWS[1:FEW]
+        chosen = VIEWS[1:] if self.is_fast else VIEWS[1:FEW]
         seen = iter(self._answers([warped(image, view) for image in batch for view in chosen], planes_of))
         return [[_unwarped_planes(next(seen), view) for view in chosen] for _ in batch]
 
     def grey_zone(self, *, threshold: float, share: float) -> GreyZone:
         """Which of this model's predictions are worth a second look; it knows those of earlier jobs. All on a GPU."""
-        share = 1.0 if self.device.type == "cuda" else share
+        share = 1.0 if self.is_fast else share
         return self._zones.setdefault((threshold, share), GreyZone(threshold=threshold, share=share))
+
+    @property
+    def is_fast(self) -> bool:
+        """Whether further looks cost next to nothing: then every image gets all of them."""
+        return self.device.type == "cuda"
+
+    def before(self, image: Image, elders: Sequence[Elder]) -> list[Mask]:
+        """The masks that earlier versions give an image: the newest one's, all of them on a GPU."""
+        for elder in elders:
+            if elder not in self._elders:
+                self._elders[elder] = _loaded(elder, device=str(self.device))
+        known = [found for elder in elders if (found := self._elders[elder]) is not None]
+        return [found.predict([image])[0].mask for found in (known if self.is_fast else known[:1])]
 
     def heat(self, image: Image) -> Generator[None, None, NDArray[np.uint8]]:
         """Where the orientations of an image disagree (H, W), 0..255; one a step: each is a forward pass."""
         seen = []
-        for view in VIEWS if self.device.type == "cuda" else VIEWS[:FEW]:
+        for view in VIEWS if self.is_fast else VIEWS[:FEW]:
             (planes,) = self._answers([warped(image, view)], planes_of)
             seen.append(_unwarped_planes(planes, view)[1])
             yield
@@ -135,6 +149,14 @@ class Predictor:
         return total / weight, torch.stack(features).mean(dim=0)
 
 
+def _loaded(elder: Elder, *, device: str) -> Predictor | None:
+    """The predictor of an earlier version; None where its file is gone or damaged: then it is not asked."""
+    try:
+        return Predictor.load(elder.path, version=elder.version, sha256=elder.sha256, device=device)
+    except CheckpointError:
+        return None
+
+
 def _unwarped_planes(planes: Planes, view: tuple[int, bool]) -> Planes:
     mask, probability = planes
     return unwarped(mask, view), unwarped(probability, view)
@@ -177,7 +199,8 @@ class JobImage:
 class PredictionJob:
     """What to predict, with which model, and where the files of the predictions go.
 
-    ``grey_share`` of the images, those nearest ``threshold``, are seen in further orientations.
+    ``grey_share`` of the images, those nearest ``threshold``, are seen in further orientations, and by the newest of
+    ``elders`` where it has not seen them yet; on a GPU all images are, by all of them.
     """
 
     items: tuple[JobImage, ...]
@@ -189,6 +212,7 @@ class PredictionJob:
     threshold: float = 0.0
     grey_share: float = 0.0
     bundle: Bundle | None = None
+    elders: tuple[Elder, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,7 +257,15 @@ def _seen_again(
     asked = [at for at, (item, _) in enumerate(batch) if not (item.accepted and stands(predictions[at]))]
     seen = looked_at(predictor, [batch[at][1] for at in asked], [predictions[at] for at in asked], zone, job.bundle)
     answers = dict(enumerate(predictions)) | dict(zip(asked, seen, strict=True))
-    return list(answers.values())
+    return [_with_elders(job, predictor, image, answers[at]) for at, (_, image) in enumerate(batch)]
+
+
+def _with_elders(job: PredictionJob, predictor: Predictor, image: Image, prediction: Prediction) -> Prediction:
+    """The prediction with the IoU of the masks that earlier versions give, where it was worth a second look."""
+    is_known = "kept" in prediction.signals and not predictor.is_fast
+    if is_known or "view_iou_min" not in prediction.signals or not job.elders:
+        return prediction
+    return remembered(prediction, predictor.before(image, job.elders), predictor.classes)
 
 
 def _stored(job: PredictionJob, item: JobImage) -> Mask | None:

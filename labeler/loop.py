@@ -116,6 +116,7 @@ class Loop:
             threshold=self.project.settings.threshold,
             grey_share=self.project.settings.grey_share,
             bundle=self.trust.bundle(),
+            elders=self.trust.elders(),
         )
 
     def looks_job(self, *, limit: int = 64) -> LooksJob | None:

@@ -180,6 +180,15 @@ class VersionRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class Elder:
+    """An earlier model version, to ask what it would have said."""
+
+    version: int
+    path: Path
+    sha256: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Counts:
     """How many images are in each state; ``core`` and ``holdout`` share the labelled ones."""
 

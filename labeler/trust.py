@@ -20,11 +20,12 @@ from labeler.files import prediction_paths, sha256_of_file
 from labeler.masks import load
 from labeler.metrics import mean_iou
 from labeler.project import Project
-from labeler.records import LabelRecord, Mask, PredictionRecord
+from labeler.records import Elder, LabelRecord, Mask, PredictionRecord, VersionStatus
 
 STRICTEST = 0.95  # confidence that the gate asks for while the alarm lasts
 ALARM_FACTOR = 4  # audits while the alarm lasts, beside those before
 LAG_S = 2.0  # between two counts of all accept events, some 50 ms for 1e5 of them
+ELDERS = 3  # snapshots of the last rounds that a GPU asks too
 REPEAT_EVERY = 15  # of the audits shown, one in so many is a blind repeat
 
 
@@ -70,6 +71,16 @@ class Trust:
                 self._bundle = None
                 self.project.log("bundle unreadable", version=champion.version, reason=str(error))
         return self._bundle
+
+    def elders(self) -> tuple[Elder, ...]:
+        """The versions that were in use before the champion, the newest first."""
+        champion = self.project.champion()
+        retired = [version for version in self.project.versions() if version.status is VersionStatus.RETIRED]
+        before = sorted(
+            (version for version in retired if champion is not None and version.version < champion.version),
+            key=lambda version: -version.version,
+        )
+        return tuple(Elder(version.version, version.path, version.sha256) for version in before[:ELDERS])
 
     @property
     def is_calibrated(self) -> bool:

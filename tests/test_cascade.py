@@ -21,7 +21,7 @@ from labeler.files import sha256_of_file
 from labeler.inference import JobImage, PredictionJob, Predictor, predict_files
 from labeler.metrics import mean_iou
 from labeler.networks import NetworkConfig, ResidualUNet
-from labeler.records import PredictionRecord
+from labeler.records import Elder, PredictionRecord
 from labeler.views import VIEWS, GreyZone, agreement, disagreement, doubtful_place, joined, support, unwarped, warped
 
 
@@ -177,6 +177,67 @@ def test_job_compares_with_the_stored_mask_of_the_version_before(tmp_path: Path)
     assert "kept" not in first
     assert 0 <= second["kept"] <= 1
     assert "view_iou_mean" in second
+
+
+def _models(tmp_path: Path, count: int) -> list[Elder]:
+    found = []
+    for version in range(1, count + 1):
+        torch.manual_seed(version)
+        path = tmp_path / f"{version}.safetensors"
+        digest = checkpoint.save(path, Checkpoint.of(ResidualUNet(NetworkConfig(base_width=2))))
+        found.append(Elder(version, path, digest))
+    return found
+
+
+def _asked_of_elders(tmp_path: Path, elders: list[Elder], *, fast: bool = False) -> dict[str, float]:
+    """Signals of a fresh image that the last of the models predicts, with the others before it."""
+    path = tmp_path / "fresh.png"
+    path.write_bytes(images.encode(_image(0)))
+    *before, new = elders
+    job = PredictionJob(
+        (JobImage(1, path, sha256_of_file(path)),),
+        tmp_path / "predictions",
+        new.path,
+        new.version,
+        new.sha256,
+        device="cpu",
+        grey_share=1.0,
+        threshold=0.5,
+        elders=tuple(reversed(before)),
+    )
+    predictor = (FastPredictor if fast else Predictor).load(new.path, version=new.version, device="cpu")
+    ((record,),) = predict_files(job, predictor)
+    assert isinstance(record, PredictionRecord)
+    return record.signals
+
+
+class FastPredictor(Predictor):
+    """What a GPU does, on a processor."""
+
+    is_fast = True
+
+
+def _plain_iou(one: Elder, other: Elder) -> float:
+    masks_of = [Predictor.load(elder.path, device="cpu").predict([_image(0)])[0].mask for elder in (one, other)]
+    return mean_iou(*masks_of)
+
+
+def test_fresh_image_of_the_grey_zone_is_shown_to_the_version_before(tmp_path: Path) -> None:
+    models = _models(tmp_path, 3)
+    assert _asked_of_elders(tmp_path, models)["kept"] == pytest.approx(_plain_iou(models[2], models[1]))
+    models[1].path.write_bytes(b"damaged")
+    assert _asked_of_elders(tmp_path, models)["kept"] == pytest.approx(_plain_iou(models[2], models[0]))
+    models[0].path.unlink()
+    assert "kept" not in _asked_of_elders(tmp_path, models)
+
+
+def test_gpu_asks_eight_views_and_the_snapshots_of_all_images(tmp_path: Path) -> None:
+    models = _models(tmp_path, 3)
+    ious = [_plain_iou(models[2], elder) for elder in models[:2]]
+    assert _asked_of_elders(tmp_path, models, fast=True)["kept"] == pytest.approx(min(ious))
+    predictor = FastPredictor.load(models[2].path, device="cpu")
+    assert len(predictor.views([_image(0)])[0]) == len(VIEWS) - 1
+    assert predictor.grey_zone(threshold=0.5, share=0.1).choose([0.1, 0.5, 0.9]) == [1, 0, 2]
 
 
 def test_accepted_mask_that_stands_is_not_looked_at_again(tmp_path: Path) -> None:

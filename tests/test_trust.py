@@ -409,6 +409,16 @@ def test_bundle_is_kept_with_its_version(loop: Loop, tmp_path: Path) -> None:
     assert Bundle.from_text(record.bundle) == _bundle(0.7)
 
 
+def test_champion_is_compared_with_the_versions_that_were_in_use_before(loop: Loop) -> None:
+    versions = [_model(loop) for _ in range(5)]
+    job = loop.prediction_job()
+    assert job is not None
+    assert job.version == versions[-1]
+    assert [elder.version for elder in job.elders] == [4, 3, 2]
+    loop.rollback(2)
+    assert [elder.version for elder in loop.trust.elders()] == [1]
+
+
 def test_damaged_bundle_leaves_the_gate_uncalibrated(loop: Loop, tmp_path: Path) -> None:
     _model(loop, _bundle(0.5))
     with contextlib.closing(sqlite3.connect(tmp_path / "project" / "catalogue.sqlite")) as catalogue:

@@ -151,7 +151,7 @@ def all_streams(data: Path | None, work: Path, *, quick: bool) -> list[Stream]:
     if quick:
         return found
     # Small sets are not worth a round in the middle.
-    cells, tiles = stages((6, 40), (200, 400)), stages((10, 48), (300, 500))
+    cells, tiles = stages((6, 40), (150, 250)), stages((10, 48), (200, 300))
     found.append(real_stream(data / "cells_usiigaci", "cells_usiigaci", cells))
     found.append(real_stream(data / "magnetic_tile", "magnetic_tile", tiles))
     clip = stages((2, 4), (120, 120))

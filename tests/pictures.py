@@ -142,8 +142,8 @@ def look(studio: Studio, folder: Path | None) -> None:
 class Film:
     """Frames of the window, and how long each is seen."""
 
-    def __init__(self, studio: Studio, width: int) -> None:
-        self._studio, self._width = studio, width
+    def __init__(self, studio: Studio) -> None:
+        self._studio = studio
         self.frames: list[PILImage.Image] = []
         self.times: list[int] = []
 
@@ -153,8 +153,8 @@ class Film:
         grabbed = self._studio.window.grab().toImage().convertToFormat(QImage.Format.Format_RGB888)
         height, width = grabbed.height(), grabbed.width()
         pixels = np.frombuffer(grabbed.constBits(), np.uint8).reshape(height, grabbed.bytesPerLine())
-        frame = PILImage.fromarray(pixels[:, : 3 * width].reshape(height, width, 3).copy())
-        self.frames.append(frame.resize((self._width, height * self._width // width), PILImage.Resampling.LANCZOS))
+        # As it is: text that is made smaller is no longer sharp.
+        self.frames.append(PILImage.fromarray(pixels[:, : 3 * width].reshape(height, width, 3).copy()))
         self.times.append(milliseconds)
 
     def save(self, path: Path) -> None:
@@ -206,7 +206,7 @@ def work(studio: Studio, film: Film, images: int) -> None:
 
 def readme(studio: Studio) -> None:
     """The pictures of the README: the window at work, a comparison, the report, and a short film."""
-    session, film = studio.session, Film(studio, 880)
+    session, film = studio.session, Film(studio)
     open_project(studio, None)
     queue = [int(image_id) for image_id in session.queue_ids()]
     session.show_image(next((i for i in queue if _parts(studio, i) > 1), queue[0]))
@@ -254,7 +254,7 @@ def main() -> None:
     parser.add_argument("--theme", default="light")
     parser.add_argument("--scale", type=float, default=1.0)
     parser.add_argument("--language", default="en")
-    parser.add_argument("--size", default="1280x800")
+    parser.add_argument("--size", default="1200x760")
     parser.add_argument("--project", type=Path)
     given = parser.parse_args()
     width, height = map(int, given.size.split("x"))

@@ -112,7 +112,7 @@ class FilterBar(QWidget):
         spin.setAccessibleName(name)
         spin.setToolTip(name)
         spin.setKeyboardTracking(False)
-        follow(spin, lambda widget: widget.setMinimumWidth(theme.px(56)))
+        follow(spin, lambda widget: widget.setMinimumWidth(theme.px(54)))
         return spin
 
     def _lay_out(self) -> None:

@@ -39,11 +39,11 @@ class Sides(QSplitter):
         return tuple(self.sizes()) if self.isVisible() else self._liked
 
     def _share(self) -> None:
-        # Wider text and a wider window give wider sides, but the image keeps at least two fifths of the window.
+        # Wider text and a wider window give wider sides, but the middle keeps about half of it.
         total = max(self.width(), 1280)
         left, right = (
             min(max(theme.px(side), round(total * least)), round(total * most))
-            for side, least, most in ((_LEFT, 0.17, 0.27), (_RIGHT, 0.18, 0.30))
+            for side, least, most in ((_LEFT, 0.17, 0.25), (_RIGHT, 0.18, 0.27))
         )
         self.setSizes([left, total - left - right, right])
 

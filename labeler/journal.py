@@ -50,9 +50,12 @@ class Journal:
             _refuse(path, error)
 
     @classmethod
-    def start(cls, path: Path, base: Mask) -> Journal:
-        """A new journal of the mask ``base`` (H, W) uint8; an old one at ``path`` is replaced."""
-        header = _line({"journal": _FORMAT, "shape": list(base.shape), "pixels": _packed(base)})
+    def start(cls, path: Path, base: Mask, *, empty: bool = False) -> Journal:
+        """A new journal of the mask ``base`` (H, W) uint8; an old one at ``path`` is replaced.
+
+        Where it is known to be ``empty`` nothing is packed: a huge one takes most of a second.
+        """
+        header = _line({"journal": _FORMAT, "shape": list(base.shape), "pixels": "" if empty else _packed(base)})
         write_atomically(path, header)
         return cls(path, len(header))
 
@@ -170,6 +173,8 @@ def _base(content: dict[str, Any]) -> Mask:
     if content["journal"] != _FORMAT:
         raise ValueError("another format")
     height, width = content["shape"]
+    if not content["pixels"]:
+        return np.zeros((height, width), np.uint8)
     return _unpacked(content["pixels"], height * width).reshape(height, width)
 
 

@@ -87,6 +87,21 @@ def test_every_torn_end_keeps_all_whole_lines(tmp_path: Path, base: Mask) -> Non
             assert len(draft.entries) == whole[header:length].count(b"\n")
 
 
+def test_journal_of_an_empty_mask_holds_no_pixels_of_it(tmp_path: Path) -> None:
+    path = tmp_path / "7.journal"
+    editor = MaskEditor.blank((5000, 4000))
+    journal = Journal.start(path, editor.base, empty=editor.begins_empty)
+    assert path.stat().st_size < 200
+    stroke(editor, journal, 30.0)
+    journal.close()
+    draft = Journal.replay(path)
+    assert draft is not None
+    assert not draft.base.any()
+    np.testing.assert_array_equal(draft.mask(), editor.mask)
+    editor.rebase(np.ones((5000, 4000), np.uint8))
+    assert not editor.begins_empty
+
+
 @pytest.mark.parametrize("where", ["header", "middle", "nothing"])
 def test_damaged_journal_is_moved_aside(tmp_path: Path, base: Mask, where: str) -> None:
     path = tmp_path / "7.journal"

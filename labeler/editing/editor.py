@@ -30,6 +30,7 @@ class MaskEditor:
             raise MaskError(f"a mask of {mask.dtype} {mask.shape} cannot be edited; (height, width) uint8 is needed")
         self.mask: Mask = np.array(mask, order="C", copy=True)
         self.base: Mask = _kept(mask)
+        self.begins_empty = False  # known to; a mask that is given is not looked through
         self._budget = budget_bytes
         self._history = History(budget_bytes)
         self._stroke: Stroke | None = None
@@ -40,6 +41,7 @@ class MaskEditor:
         """An empty mask: its memory is taken as it is painted on, so that a huge one opens at once."""
         editor = cls(np.zeros((1, 1), np.uint8))
         editor.mask, editor.base = np.zeros(shape, np.uint8), frozen(np.zeros(shape, np.uint8))
+        editor.begins_empty = True
         return editor
 
     @property
@@ -185,7 +187,7 @@ class MaskEditor:
         """Go on from another mask as if the editor had been opened with it: unchanged, with nothing to undo."""
         self.cancel_stroke()
         self.mask[:] = self._fitting_mask(mask)
-        self.base = _kept(mask)
+        self.base, self.begins_empty = _kept(mask), False
         self._history, self._differing = History(self._budget), 0
 
     # Back and forth

@@ -244,7 +244,7 @@ class Desk(QObject):
         if self._unsaved:  # the journal lacks earlier edits: begin it anew with what there is
             self.save_now()
         elif self._journal is None:
-            self._journal = Journal.start(path, self.editor.base)
+            self._journal = Journal.start(path, self.editor.base, empty=self.editor.begins_empty)
             self._journal.append(entry)
         else:
             self._journal.append(entry)
@@ -259,7 +259,8 @@ class Desk(QObject):
         if self._journal is not None:
             self._journal.close()
         base = self.editor.base
-        self._journal = Journal.start(self._loop.project.journal_path(self.current), base)
+        path = self._loop.project.journal_path(self.current)
+        self._journal = Journal.start(path, base, empty=self.editor.begins_empty)
         whole = MaskEditor(base).replace(self.editor.mask, "draft")
         if whole is not None:
             self._journal.append(whole)

@@ -2,20 +2,49 @@
 
 from __future__ import annotations
 
+import functools
+import math
+
 from PySide6.QtCore import QPointF, QRect, QRectF, Qt
-from PySide6.QtGui import QColor, QPainter, QPen, QPolygonF
+from PySide6.QtGui import QColor, QImage, QPainter, QPen, QPolygonF
 
 from labeler.records import ImageState
 from labeler.ui.theme import XL, L, S, state_colour, theme
 
 CORNER = 4.0  # radius of a polygon's corner, in widget pixels
 MARK_PAD = 10  # widget pixels that a ring or a corner reaches past its geometry
+_KEPT_RING = 800  # widget pixels: a larger ring is not worth its megabytes
 NOTE_PX = 240  # room that a note beside the cursor takes at most
 _DARK = QColor(0, 0, 0, 170)
 
 
 def draw_ring(painter: QPainter, centre: QPointF, diameter: float, colour: QColor) -> None:
-    """The brush at its true size (``diameter`` in widget pixels), seen on light and on dark ground."""
+    """The brush at its true size (``diameter`` in widget pixels), seen on light and on dark ground.
+
+    It is drawn once and kept: stroking a circle took more of a frame than image and mask together.
+    """
+    if diameter > _KEPT_RING:
+        _stroke_ring(painter, centre, diameter, colour)
+        return
+    ring = _ring(diameter, colour.rgba(), painter.device().devicePixelRatioF())
+    half = ring.deviceIndependentSize().width() / 2
+    painter.drawImage(QPointF(round(centre.x() - half), round(centre.y() - half)), ring)
+
+
+@functools.lru_cache(maxsize=4)
+def _ring(diameter: float, colour: int, ratio: float) -> QImage:
+    """A ring in the middle of a picture."""
+    side = 2 * math.ceil(diameter / 2 + MARK_PAD)
+    ring = QImage(round(side * ratio), round(side * ratio), QImage.Format.Format_ARGB32_Premultiplied)
+    ring.setDevicePixelRatio(ratio)
+    ring.fill(Qt.GlobalColor.transparent)
+    painter = QPainter(ring)
+    _stroke_ring(painter, QPointF(side / 2, side / 2), diameter, QColor.fromRgba(colour))
+    painter.end()
+    return ring
+
+
+def _stroke_ring(painter: QPainter, centre: QPointF, diameter: float, colour: QColor) -> None:
     painter.save()
     painter.setRenderHint(QPainter.RenderHint.Antialiasing)
     painter.setBrush(Qt.BrushStyle.NoBrush)

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import betainc, betaincinv, betaln
-from scipy.stats import binom, hypergeom
 
 Floats = NDArray[np.float64]
 SMALLEST = 1e-290  # of what the incomplete beta function can tell from 0
@@ -163,6 +162,8 @@ def frozen_wrong_at_most(found: int, *, audits: int, accepted: int, alpha: float
     """
     if not 0 <= found <= audits <= accepted:
         raise ValueError(f"{found} wrong in {audits} audits of {accepted} masks cannot be")
+    from scipy.stats import hypergeom  # a fifth of the time until the window is seen
+
     top = accepted - (audits - found)  # those that were found right are right
     return _last(found, top, lambda events: float(hypergeom.cdf(found, accepted, events, audits)) > alpha)
 
@@ -198,6 +199,8 @@ def certified_threshold(
     are of the holdout, whose items must come from the stream at random. Thresholds above which there are too few items
     to show anything are passed over, which looks at their number only.
     """
+    from scipy.stats import binom  # as above
+
     chosen = None
     for threshold in sorted(grid, reverse=True):
         above = scores >= threshold

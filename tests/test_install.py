@@ -66,3 +66,9 @@ def test_only_the_headless_opencv_and_sound_qt_are_required() -> None:
     assert not {"opencv-python", "opencv-contrib-python", "PySide6"} & set(names)
     old_python = next(r for r in required if r.startswith("PySide6-Essentials") and "< '3.12'" in r)
     assert "<6.12" in old_python.split(";")[0]
+
+
+@pytest.mark.parametrize("library", ["torch", "scipy.stats", "skimage.measure", "pycocotools"])
+def test_window_can_be_shown_before_a_slow_library_is_imported(library: str) -> None:
+    code = f"import sys, labeler.ui.app, labeler.ui.window; sys.exit({library!r} in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0

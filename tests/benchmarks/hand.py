@@ -1,0 +1,73 @@
+"""A hand that draws on a canvas, and how long it waits for what it sees."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+import numpy as np
+from PySide6.QtCore import QCoreApplication, QEvent, QPointF, Qt
+from PySide6.QtGui import QMouseEvent, QPaintEvent
+
+from labeler.ui.canvas import Canvas
+
+POINTS = 24  # of one stroke
+LEFT, NONE = Qt.MouseButton.LeftButton, Qt.MouseButton.NoButton
+
+
+class TimedCanvas(Canvas):
+    """Notes when it was last painted."""
+
+    painted_at = 0.0
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        super().paintEvent(event)
+        self.painted_at = time.perf_counter()
+
+
+def send(canvas: TimedCanvas, kind: QEvent.Type, at: Sequence[float], held: Qt.MouseButton) -> float:
+    """Deliver one mouse event and wait for the paint that follows; milliseconds between the two."""
+    button = NONE if kind == QEvent.Type.MouseMove else LEFT
+    event = QMouseEvent(kind, QPointF(*at), QPointF(*at), button, held, Qt.KeyboardModifier.NoModifier)
+    sent = time.perf_counter()
+    QCoreApplication.sendEvent(canvas, event)
+    return painted(canvas, sent)
+
+
+def painted(canvas: TimedCanvas, since: float) -> float:
+    """Wait until the canvas has painted; milliseconds since then."""
+    while canvas.painted_at < since:
+        QCoreApplication.processEvents()
+        if time.perf_counter() - since > 300:
+            raise SystemExit("nothing was painted within 300 s")
+    return 1000 * (canvas.painted_at - since)
+
+
+def stroke(canvas: TimedCanvas, rng: np.random.Generator, *, step: float = 14.0) -> tuple[list[float], float]:
+    """Draw like a hand does: milliseconds of the moves, and of the release."""
+    at = rng.uniform((80, 80), (1200, 720))
+    send(canvas, QEvent.Type.MouseButtonPress, at, LEFT)
+    heading, moves = rng.uniform(0, 2 * np.pi), []
+    for _ in range(POINTS):
+        heading += rng.normal(0, 0.4)
+        at = np.clip(at + step * np.array((np.cos(heading), np.sin(heading))), 5, (1275, 795))
+        moves.append(send(canvas, QEvent.Type.MouseMove, at, LEFT))
+    return moves, send(canvas, QEvent.Type.MouseButtonRelease, at, NONE)
+
+
+def dab(canvas: Canvas, rng: np.random.Generator) -> float:
+    """A short stroke; milliseconds from the release until it is in the journal and painted."""
+    at = rng.uniform(0.3, 0.7, 2) * (canvas.width(), canvas.height())
+    for kind, held in ((QEvent.Type.MouseButtonPress, LEFT), (QEvent.Type.MouseMove, LEFT)):
+        button = LEFT if kind is QEvent.Type.MouseButtonPress else NONE
+        event = QMouseEvent(kind, QPointF(*at), QPointF(*at), button, held, Qt.KeyboardModifier.NoModifier)
+        QCoreApplication.sendEvent(canvas, event)
+        QCoreApplication.processEvents()
+        at = at + 30
+    released = time.perf_counter()
+    event = QMouseEvent(
+        QEvent.Type.MouseButtonRelease, QPointF(*at), QPointF(*at), LEFT, NONE, Qt.KeyboardModifier.NoModifier
+    )
+    QCoreApplication.sendEvent(canvas, event)
+    QCoreApplication.processEvents()
+    return 1000 * (time.perf_counter() - released)

@@ -104,7 +104,7 @@ def test_strip_tells_the_bound_and_the_audits_that_wait() -> None:
     assert certified_text(figures) == "of 9,412 accepted, at most 71 wrong (95 %)"
     waiting = Figures(counts=Counts(accepted=40), champion=7, wrong_at_most=400, audits_waiting=3, is_alarmed=True)
     shown = dict(strip_items(waiting))
-    assert shown["certificate"] == "Too few audits for a bound · 3 audits wait"
+    assert shown["certificate"] == "No bound on wrong masks yet · 3 audits wait"
     assert "changed" in shown["alarm"]
     assert "certificate" not in dict(strip_items(Figures()))
 

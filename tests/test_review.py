@@ -9,12 +9,13 @@ import pytest
 from PySide6.QtCore import QPoint, Qt
 from PySide6.QtTest import QTest
 from pytestqt.qtbot import QtBot
-from sessions import SIDE, FakeEngine, label, square, train, until
+from sessions import SIDE, FakeEngine, label, paint, square, train, until
 
 from labeler.records import ImageState, VersionStatus
 from labeler.review import Kind, judged, mask_of, versions_of
+from labeler.ui.report import ReportPage
 from labeler.ui.session import Session
-from labeler.ui.tiles import BLUE, painted
+from labeler.ui.tiles import BLUE, Tile, painted
 from labeler.ui.window import MainWindow
 
 pytestmark = pytest.mark.qt_log_ignore("propagateSizeHints")  # the offscreen platform has none
@@ -140,6 +141,41 @@ def test_tile_is_blue_where_predicted_and_red_where_wrong() -> None:
     assert drawn[9, 6, 2] > drawn[9, 6, 0]  # right: bluish
     assert drawn[14, 6, 0] > drawn[14, 6, 2]  # missed: reddish
     assert tuple(drawn[18, 18]) == (128, 128, 128)
+
+
+@pytest.mark.parametrize(
+    ("predicted", "labelled", "said"),
+    [
+        ({1}, {1}, [("✓ cell", True)]),
+        ({1, 2}, {1, 3}, [("✓ cell", True), ("✗ dirt", False), ("✗ hair missed", False)]),
+        ({2}, set(), [("✗ dirt", False)]),
+        (set(), {1}, [("✗ cell missed", False)]),
+        (set(), set(), [("✓ nothing", True)]),
+    ],
+)
+def test_each_class_of_a_tile_is_right_or_wrong(
+    predicted: set[int], labelled: set[int], said: list[tuple[str, bool]], qtbot: QtBot
+) -> None:
+    page = ReportPage(lambda item: None)
+    qtbot.addWidget(page)
+    page.show_judged([], ("cell", "dirt", "hair"))
+    tile = Tile(1, np.zeros((4, 4, 3), np.uint8), frozenset(predicted), frozenset(labelled))
+
+    assert page.model.verdicts(tile) == said
+
+
+def test_tile_knows_the_classes_of_both_masks(session: Session, qtbot: QtBot, tmp_path: Path) -> None:
+    project = train(session, qtbot, tmp_path, classes=("cell", "dirt"))
+    image_id = session.current
+    paint(session, value=2)
+    session.commit()
+    item = next(item for item in judged(project) if item.image_id == image_id)
+
+    with qtbot.waitSignal(session.tile_ready) as drawn:
+        session.request_tile(item)
+
+    assert drawn.args is not None
+    assert (drawn.args[0].predicted, drawn.args[0].labelled) == (frozenset({1}), frozenset({1, 2}))
 
 
 def test_what_the_last_round_changed_is_listed(

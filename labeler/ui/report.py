@@ -85,9 +85,22 @@ class JudgedModel(QAbstractListModel):
             return self.tr("Image {}, IoU {:.2f}").format(item.image_id, item.iou)
         return None
 
-    def class_name(self, value: int) -> str:
-        """A class in words."""
-        return self.names[value - 1] if 0 < value <= len(self.names) else self.tr("nothing")
+    def verdicts(self, tile: Tile) -> list[tuple[str, bool]]:
+        """Each class of prediction and label in words, and whether the prediction had it right.
+
+        A sign stands beside the colour, for eyes that tell green and red apart badly.
+        """
+        if not tile.predicted and not tile.labelled:
+            return [("✓ " + self.tr("nothing"), True)]
+        right, wrong = tile.predicted & tile.labelled, tile.predicted - tile.labelled
+        return [
+            *((f"✓ {self._name(value)}", True) for value in sorted(right)),
+            *((f"✗ {self._name(value)}", False) for value in sorted(wrong)),
+            *(("✗ " + self.tr("{} missed").format(self._name(v)), False) for v in sorted(tile.labelled - right)),
+        ]
+
+    def _name(self, value: int) -> str:
+        return self.names[value - 1] if 0 < value <= len(self.names) else str(value)
 
 
 class TileDelegate(QStyledItemDelegate):
@@ -135,15 +148,14 @@ class TileDelegate(QStyledItemDelegate):
         painter.drawText(plate, Qt.AlignmentFlag.AlignCenter, text)
 
     def _paint_class(self, painter: QPainter, area: QRect, tile: Tile, model: JudgedModel) -> None:
-        right = tile.predicted == tile.labelled
         painter.setFont(theme.font("caption", bold=True))
-        painter.setPen(QColor(theme.colours.good if right else theme.colours.bad))
-        # A sign beside the colour, for eyes that tell green and red apart badly.
-        text = f"{'✓' if right else '✗'} {model.class_name(tile.predicted)}"
-        if not right:
-            text += f" ({model.class_name(tile.labelled)})"
-        shown = painter.fontMetrics().elidedText(text, Qt.TextElideMode.ElideRight, area.width())
-        painter.drawText(area, Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignLeft, shown)
+        left = area.left()
+        for text, right in model.verdicts(tile):
+            painter.setPen(QColor(theme.colours.good if right else theme.colours.bad))
+            shown = painter.fontMetrics().elidedText(text, Qt.TextElideMode.ElideRight, area.right() - left)
+            place = QRect(left, area.top(), area.right() - left, area.height())
+            painter.drawText(place, Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignLeft, shown)
+            left += painter.fontMetrics().horizontalAdvance(shown) + theme.px(S)
 
 
 class ReportPage(QWidget):

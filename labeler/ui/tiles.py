@@ -26,12 +26,12 @@ _TINT = 0.38
 
 @dataclass(frozen=True, slots=True)
 class Tile:
-    """A drawn tile (h, w, 3) uint8, and the classes of prediction and label: 0 where there is nothing."""
+    """A drawn tile (h, w, 3) uint8, and the classes that prediction and label hold."""
 
     image_id: int
     pixels: NDArray[np.uint8]
-    predicted: int
-    labelled: int
+    predicted: frozenset[int]
+    labelled: frozenset[int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,7 @@ def draw(job: TileJob) -> Generator[None, None, Tile]:
     size = max(1, round(rgb.shape[1] * scale)), max(1, round(rgb.shape[0] * scale))
     small = cv2.resize(rgb, size, interpolation=cv2.INTER_AREA)
     pair = [cv2.resize(mask, size, interpolation=cv2.INTER_NEAREST) for mask in (predicted, labelled)]
-    return Tile(job.image_id, painted(small, *pair), _main_class(predicted), _main_class(labelled))
+    return Tile(job.image_id, painted(small, *pair), _classes(predicted), _classes(labelled))
 
 
 def painted(rgb: NDArray[np.uint8], predicted: Mask, labelled: Mask) -> NDArray[np.uint8]:
@@ -67,9 +67,8 @@ def painted(rgb: NDArray[np.uint8], predicted: Mask, labelled: Mask) -> NDArray[
     return mixed.round().astype(np.uint8)
 
 
-def _main_class(mask: Mask) -> int:
-    counts = np.bincount(mask.ravel(), minlength=2)[1:]
-    return int(counts.argmax()) + 1 if counts.any() else 0
+def _classes(mask: Mask) -> frozenset[int]:
+    return frozenset(int(value) for value in np.flatnonzero(np.bincount(mask.ravel())) if value)
 
 
 class Tiles(QObject):

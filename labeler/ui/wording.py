@@ -147,8 +147,8 @@ def certified_text(figures: Figures) -> str:
     assert figures.wrong_at_most is not None
     most = min(figures.wrong_at_most, figures.counts.accepted)
     text = tr("of {:,} accepted, at most {:,} wrong (95 %)").format(figures.counts.accepted, most)
-    if most == figures.counts.accepted:  # true, but it says nothing
-        text = tr("Too few audits for a bound")
+    if most == figures.counts.accepted:  # true, but no bound
+        text = tr("No bound on wrong masks yet")
     waiting = figures.audits_waiting
     if not waiting:
         return text

@@ -395,7 +395,10 @@ class Loop:
         found = checkpoint.load(path)
         classes = len(self.project.settings.classes)
         if found.config.classes != classes:
-            raise CheckpointError(f"{path}: made for {found.config.classes} classes, the project has {classes}")
+            raise CheckpointError(
+                f"{path}: made for {found.config.classes} classes, the project has {classes}; choose another model, or "
+                "start without one"
+            )
         version = self.project.next_version()
         place = self.project.models_folder / f"{version:04d}.safetensors"
         digest = checkpoint.save(place, found)

@@ -352,7 +352,7 @@ def test_model_file_can_be_adopted(loop: Loop, tmp_path: Path) -> None:
     assert loop.prediction_job() is not None
     wrong = tmp_path / "wrong.safetensors"
     checkpoint.save(wrong, Checkpoint.of(ResidualUNet(NetworkConfig(base_width=2, classes=3))))
-    with pytest.raises(CheckpointError, match="3 classes"):
+    with pytest.raises(CheckpointError, match="made for 3 classes, the project has 1; choose another model"):
         loop.adopt_model(wrong)
 
 

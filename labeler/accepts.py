@@ -277,6 +277,10 @@ class Accepts:
             found.setdefault(stratum, []).append(part)
         return found
 
+    def versions(self) -> set[int]:
+        """The model versions whose masks were accepted."""
+        return {int(row[0]) for row in self._database.rows("SELECT DISTINCT model_version FROM accepts")}
+
     def agreement(self) -> tuple[int, int]:
         """Of how many blind repeats the person said the same, and how many there were."""
         row = self._database.row(

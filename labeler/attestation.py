@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import asdict
 from typing import Any
 
 from labeler import __version__
@@ -26,6 +27,7 @@ def document(trust: Trust, *, alpha: float = ALPHA) -> dict[str, Any]:
     found, counts = trust.certificate(alpha=alpha), trust.project.counts()
     lines = accepts.log_lines()
     same, repeats = found.repeats
+    frozen = trust.frozen(alpha=alpha)
     return {
         "program": f"labeler {__version__}",
         "created": now(),
@@ -41,7 +43,9 @@ def document(trust: Trust, *, alpha: float = ALPHA) -> dict[str, Any]:
             | {"seed_sha256": e.seed_sha256, "reason": e.reason, "from": e.created}
             for e in accepts.epochs()
         ],
+        "frozen_set": None if frozen is None else asdict(frozen),
         "pending_audits": found.pending,
+        "attention": asdict(trust.attention()),
         "blind_repeats": {"same_answer": same, "shown": repeats},
         "model_versions": [
             {"version": v.version, "sha256": v.sha256, "status": v.status.value, "holdout_iou": v.holdout_iou}
@@ -83,6 +87,7 @@ def markdown(values: dict[str, Any]) -> str:
         _table(("", "accepted N", "found wrong K", "unfinished", "F_U", "left at most", "share"), _rows(values)),
         f"The strata hold together with probability {1 - values['alpha']:.0%}, apart from the first line. "
         f"An unfinished audit counts as wrong; {values['pending_audits']} wait.",
+        _frozen(values),
         "## How it was found",
         "Each time a mask was accepted without a look, a secret coin decided whether a person audits it, blind: no "
         "confidence shown, in no telling order. What was found wrong was mended. The bound holds at any time, "
@@ -97,7 +102,7 @@ def markdown(values: dict[str, Any]) -> str:
         ),
         f"Share of wrong masks that the auditor is assumed to miss: {values['auditor_misses']:g}. "
         f"Blind repeats answered the same: {values['blind_repeats']['same_answer']} of "
-        f"{values['blind_repeats']['shown']}.",
+        f"{values['blind_repeats']['shown']}. {_attention(values['attention'])}",
         "## Models",
         _table(
             ("version", "status", "mean IoU on the holdout", "SHA-256"),
@@ -112,6 +117,29 @@ def markdown(values: dict[str, Any]) -> str:
         f"{values['program']}, {values['created']}.",
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def _frozen(values: dict[str, Any]) -> str:
+    frozen = values["frozen_set"]
+    if frozen is None:
+        return (
+            "On a frozen set the bound would be narrower; this one is none: several models or coins have made it, or "
+            "audits wait."
+        )
+    return (
+        f"On the set as it is (one model, one coin, every audit answered), for one look at the end: with probability "
+        f"{1 - values['alpha']:.0%}, at most {frozen['left']} of {frozen['accepted']} are wrong and left; "
+        f"{frozen['audits']} were audited, {frozen['wrong']} of them wrong."
+    )
+
+
+def _attention(told: dict[str, Any]) -> str:
+    said = [] if told["audit_s"] is None else [f"Median time of an audit: {told['audit_s']:.1f} s."]
+    if told["shown"]:
+        said.append(
+            f"Of {told['shown']} masks of models that the person saw in the queue, {told['changed']} were changed."
+        )
+    return " ".join(said)
 
 
 def _rows(values: dict[str, Any]) -> list[tuple[Any, ...]]:

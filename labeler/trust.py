@@ -7,20 +7,21 @@ import math
 import time
 from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass, replace
+from statistics import median
 
 import numpy as np
 
 from labeler.accepts import Accept, Answer, Audit
 from labeler.bundle import Bundle
 from labeler.cascade import figures_of, stands
-from labeler.certificate import ALPHA, Audited, Bound, bound, strata_bounds
+from labeler.certificate import ALPHA, Audited, Bound, bound, frozen_wrong_at_most, strata_bounds
 from labeler.drift import Watch
 from labeler.errors import MaskError
 from labeler.files import prediction_paths, sha256_of_file
 from labeler.masks import load
 from labeler.metrics import mean_iou
 from labeler.project import Project
-from labeler.records import Elder, LabelRecord, Mask, PredictionRecord, VersionStatus
+from labeler.records import Elder, LabelOrigin, LabelRecord, Mask, PredictionRecord, VersionStatus
 
 STRICTEST = 0.95  # confidence that the gate asks for while the alarm lasts
 ALARM_FACTOR = 4  # audits while the alarm lasts, beside those before
@@ -40,6 +41,30 @@ class Certificate:
     missed: float
     pending: int
     repeats: tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Frozen:
+    """G1' on a set that no round has changed: of ``accepted`` masks ``audits`` were drawn and judged, ``wrong`` found.
+
+    With probability 1 - alpha at most ``left`` wrong ones are left, for one look when the audits are through.
+    """
+
+    accepted: int
+    audits: int
+    wrong: int
+    left: int
+
+
+@dataclass(frozen=True, slots=True)
+class Attention:
+    """How a person has looked: median seconds of an audit and of a model's mask in the queue, and how many of those
+    ``shown`` were ``changed``. None where there was none."""
+
+    audit_s: float | None
+    mask_s: float | None
+    shown: int
+    changed: int
 
 
 class Trust:
@@ -240,6 +265,31 @@ class Trust:
             missed=missed,
             pending=accepts.count_pending(),
             repeats=accepts.agreement(),
+        )
+
+    def frozen(self, *, alpha: float = ALPHA) -> Frozen | None:
+        """G1' over the accept events; None unless one model made all of them, with one coin, and all are answered.
+
+        Then what the coins have drawn is a plain random sample of their number, whatever that number is.
+        """
+        parts = [part for parts in self.project.accepts.tallies().values() for part in parts]
+        versions = self.project.accepts.versions()
+        if len({part.epoch for part in parts}) != 1 or len(versions) != 1 or any(part.unfinished for part in parts):
+            return None
+        accepted, heads, wrong = (sum(getattr(part, name) for part in parts) for name in ("accepted", "heads", "wrong"))
+        most = frozen_wrong_at_most(wrong, audits=heads, accepted=accepted, alpha=alpha)
+        return Frozen(accepted, heads, wrong, most - wrong)
+
+    def attention(self) -> Attention:
+        """How long the person has looked, and how often they have changed what they were shown."""
+        audits = [audit.seconds for audit in self.project.accepts.audits() if audit.seconds > 0]
+        shown = [label for label in self.project.labels() if label.model_version is not None]
+        looks = [label.seconds for label in shown if label.seconds > 0]
+        return Attention(
+            audit_s=median(audits) if audits else None,
+            mask_s=median(looks) if looks else None,
+            shown=len(shown),
+            changed=sum(label.origin is LabelOrigin.CORRECTED for label in shown),
         )
 
 

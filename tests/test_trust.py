@@ -14,9 +14,10 @@ import torch
 
 from labeler import checkpoint, files, images, masks, schema, ships
 from labeler.accepts import Answer, coin_of
+from labeler.attestation import document, markdown
 from labeler.bundle import Bundle
 from labeler.calibration import Figures, Pair, fit_calibrator
-from labeler.certificate import wrong_at_most
+from labeler.certificate import frozen_wrong_at_most, wrong_at_most
 from labeler.checkpoint import Checkpoint
 from labeler.dataset import Batches, Core
 from labeler.intake import is_probe
@@ -301,6 +302,39 @@ def test_certificate_tells_what_the_audits_show(loop: Loop) -> None:
     assert found.whole.left == wrong_at_most(0, rate=0.5, limit=COUNT) < 8
     assert found.whole.accepted == COUNT
     assert found.pending == 0
+
+
+def test_frozen_set_is_certified_once_all_its_audits_are_answered(loop: Loop) -> None:
+    _model(loop)
+    _predict(loop, _ids(loop))
+    assert loop.trust.frozen() is None
+    first = loop.trust.next_audit(repeats=False)
+    assert first is not None
+    loop.trust.answer(first, Answer.WRONG, seconds=2.0)
+    while (accept := loop.trust.next_audit(repeats=False)) is not None:
+        loop.trust.answer(accept, Answer.RIGHT, seconds=4.0)
+    found, audits = loop.trust.frozen(), len(loop.project.accepts.audits())
+    assert found is not None
+    assert (found.accepted, found.audits, found.wrong) == (COUNT, audits, 1)
+    assert (
+        found.left == frozen_wrong_at_most(1, audits=audits, accepted=COUNT) - 1 < loop.trust.certificate().whole.left
+    )
+    assert f"at most {found.left} of {COUNT}" in markdown(document(loop.trust))
+    _model(loop)
+    _predict(loop, _ids(loop), size=9)
+    assert loop.trust.frozen() is None
+
+
+def test_time_and_change_rate_are_in_the_certificate(loop: Loop) -> None:
+    assert document(loop.trust)["attention"] == {"audit_s": None, "mask_s": None, "shown": 0, "changed": 0}
+    _model(loop)
+    one, other, *_ = _ids(loop)
+    _predict(loop, _ids(loop), 0.1)
+    loop.commit(one, loop.opening_mask(one), seconds=1.5)
+    loop.commit(other, _mask(9), seconds=9.5)
+    told = document(loop.trust)
+    assert told["attention"] == {"audit_s": None, "mask_s": 5.5, "shown": 2, "changed": 1}
+    assert "Of 2 masks of models that the person saw in the queue, 1 were changed." in markdown(told)
 
 
 def test_empty_masks_are_a_stratum_of_their_own(loop: Loop) -> None:

@@ -13,7 +13,7 @@ import numpy as np
 
 from labeler.accepts import Accept, Answer, Audit
 from labeler.bundle import Bundle
-from labeler.cascade import figures_of, stands
+from labeler.cascade import figures_of, stands, uncalibrated
 from labeler.certificate import ALPHA, Audited, Bound, bound, frozen_wrong_at_most, strata_bounds
 from labeler.drift import Watch
 from labeler.errors import MaskError
@@ -116,7 +116,8 @@ class Trust:
     def calibrated(self, records: Sequence[PredictionRecord]) -> list[PredictionRecord]:
         """The records with calibrated IoU for a confidence and the signal ``wrong``, P(IoU < t).
 
-        Without a calibrator as they are; but nobody trusts an empty prediction before an image was labelled empty.
+        Without a calibrator what the model itself says, less for images of a kind that it does not know; and nobody
+        trusts an empty prediction before an image was labelled empty.
         """
         bundle = self.bundle()
         if bundle is not None and bundle.calibrator is not None:
@@ -125,9 +126,13 @@ class Trust:
                 replace(record, confidence=estimate.iou, signals={**record.signals, "wrong": estimate.wrong})
                 for record, estimate in zip(records, estimates, strict=True)
             ]
-        if self.project.has_empty_label():
-            return list(records)
-        return [replace(record, confidence=0.0) if record.foreground == 0 else record for record in records]
+        trusts_empty = self.project.has_empty_label()
+        return [
+            replace(record, confidence=0.0)
+            if record.foreground == 0 and not trusts_empty
+            else replace(record, confidence=uncalibrated(figures_of(record)))
+            for record in records
+        ]
 
     @property
     def threshold(self) -> float:

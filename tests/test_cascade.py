@@ -90,7 +90,7 @@ def test_share_of_zero_looks_once(predictor: Predictor) -> None:
 def test_second_look_adds_signals_to_the_chosen_only(predictor: Predictor) -> None:
     batch = [_image(seed) for seed in range(5)]
     found = zip(predictor.predict(batch), (0.1, 0.99, 0.8, 0.5, 0.2), strict=True)
-    plain = [replace(prediction, confidence=confidence) for prediction, confidence in found]
+    plain = [replace(prediction, soft_iou=confidence, stability=1.0) for prediction, confidence in found]
     zone = GreyZone(threshold=0.8, share=0.2)
     seen = looked_at(predictor, batch, plain, zone, None)
     chosen = [index for index, prediction in enumerate(seen) if "view_iou_min" in prediction.signals]

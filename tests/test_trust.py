@@ -430,6 +430,17 @@ def test_gate_asks_the_calibrator(loop: Loop) -> None:
     assert loop.project.image(_ids(loop)[0]).state is ImageState.ACCEPTED
 
 
+def test_image_of_an_unknown_kind_is_trusted_less_before_there_is_a_calibrator(loop: Loop) -> None:
+    _model(loop, Bundle(None, 0.8))
+    known, unknown, *_ = _ids(loop)
+    _predict(loop, [known], 0.95, look_distance=0.015)
+    _predict(loop, [unknown], 0.95, look_distance=0.4)
+    assert loop.project.image(known).confidence == pytest.approx(0.95)
+    assert loop.project.image(known).state is ImageState.ACCEPTED
+    assert loop.project.image(unknown).confidence == pytest.approx(0.95 * 0.62**2)
+    assert loop.project.image(unknown).state is ImageState.QUEUED
+
+
 def test_version_without_pairs_is_not_calibrated(loop: Loop) -> None:
     _model(loop, Bundle(None, 0.8))
     assert not loop.trust.is_calibrated

@@ -27,6 +27,7 @@ from scipy.stats import spearmanr
 from sklearn.metrics import average_precision_score, roc_auc_score
 from trust_streams import Case, Walk, all_streams
 
+from labeler import cascade
 from labeler.calibration import Calibrator, Figures, Pair, fit_calibrator
 from labeler.settings import Settings
 from labeler.studies.audit_seeds import STORIES, AuditedStream, audited_stream
@@ -80,7 +81,7 @@ def looked(figures: Sequence[Case], zone: GreyZone, calibrator: Calibrator | Non
     told: list[Figures] = []
     for start in range(0, len(figures), 16):
         batch = figures[start : start + 16]
-        cheap = [case.once.soft_iou * case.once.stability for case in batch]
+        cheap = [cascade.uncalibrated(case.once) for case in batch]
         if calibrator is not None:
             cheap = [estimate.iou for estimate in calibrator.estimate([case.once for case in batch])]
         chosen = set(zone.choose(cheap))
@@ -92,7 +93,7 @@ def looked(figures: Sequence[Case], zone: GreyZone, calibrator: Calibrator | Non
 def uncalibrated(cases: Sequence[Case]) -> tuple[Floats, float]:
     """What the gate compares with the threshold below 30 pairs."""
     told, forwards = looked(cases, GreyZone(threshold=T, share=GREY), None)
-    return np.array([item.soft_iou * item.stability for item in told]), forwards
+    return np.array([cascade.uncalibrated(item) for item in told]), forwards
 
 
 def estimated(

@@ -149,7 +149,7 @@ def note(record: ImageRecord) -> str:
     if not _is_scored(record) or record.confidence is None:
         return state_word(record.state)
     # There is room for one of the two, and the mark tells the state.
-    said = state_word(record.state) if is_calibrated(record) else tr("not calibrated yet")
+    said = state_word(record.state) if is_calibrated(record) else tr("uncalibrated")
     return f"{percent(record.confidence)} · {said}"
 
 

@@ -142,6 +142,20 @@ def test_snap_keeps_thin_parts_and_has_nothing_to_do_without_foreground() -> Non
     assert snapped_to_edges(grey, np.zeros_like(mask)) is None
 
 
+def test_snap_loses_no_part_at_the_rim_of_the_image_and_no_small_one() -> None:
+    grey, mask = blobs()
+    mask[156:, 60:90] = mask[70:100, 157:] = mask[:4, :6] = 1
+    mask[10, 100] = mask[120:122, 20:22] = 1
+    mask[40, 40] = 0
+    made = snapped_to_edges(grey, mask)
+    assert made is not None
+    after = mask.copy()
+    after[slices(made[0])] = made[1]
+    for rows, columns in ((156, 60), (70, 157), (0, 0), (10, 100), (120, 20)):
+        assert after[rows : rows + 2, columns : columns + 30].any(), (rows, columns)
+    assert not after[40, 40]
+
+
 # Parts
 
 

@@ -136,8 +136,8 @@ def _cut(rgb: NDArray[np.uint8], labels: Mask) -> Chosen:
 def snapped_to_edges(rgb: NDArray[np.uint8], mask: Mask, *, reach: int = _SNAP_PX) -> tuple[Rect, Mask] | None:
     """The mask with its outlines moved to the strongest edge within ``reach`` pixels; None without foreground.
 
-    Watershed in a band around the outlines: what lies deeper on either side stays. A part that is thinner than the
-    band keeps its middle.
+    Watershed in a band around the outlines: what lies deeper on either side stays. A part or a hole that is thinner
+    than the band keeps its middle.
     """
     box = box_of(mask)
     if box is None:
@@ -159,14 +159,23 @@ def _cores(mask: Mask, reach: int) -> NDArray[np.int32]:
         depth = depth[1:-1, 1:-1]
         # The deepest pixels around: where a part is thin, its ridge is what stays.
         ridge = depth >= cv2.dilate(depth, np.ones((3, 3), np.uint8)) - 0.01
-        seeds[(part > 0) & ((depth > reach) | (ridge & (depth > min(1.5, reach))))] = value
+        kept = (part > 0) & ((depth > reach) | (ridge & (depth > min(1.5, reach))))
+        seeds[kept | _ridges_of_thin(part, kept, ridge)] = value
     return seeds
+
+
+def _ridges_of_thin(part: Mask, kept: Chosen, ridge: Chosen) -> Chosen:
+    """The ridges of those connected parts of which nothing is kept: no part and no hole may be lost."""
+    _, names = cv2.connectedComponents(part, connectivity=8)
+    return ridge & (part > 0) & ~np.isin(names, np.unique(names[kept]))
 
 
 def _flooded(rgb: NDArray[np.uint8], seeds: NDArray[np.int32]) -> NDArray[np.int32]:
     """Every pixel of the band given to the seed from which it is reached over the lowest step in colour."""
-    given = cv2.watershed(rgb, seeds.copy())
-    # OpenCV leaves a line between two seeds, and the frame of the image; the nearer colour takes them.
+    # OpenCV takes no seed on the frame of the image: it is given another one.
+    framed = cv2.copyMakeBorder(seeds, 1, 1, 1, 1, cv2.BORDER_REPLICATE)
+    given = cv2.watershed(cv2.copyMakeBorder(rgb, 1, 1, 1, 1, cv2.BORDER_REPLICATE), framed)[1:-1, 1:-1].copy()
+    # It leaves a line between two seeds; the nearer colour takes it.
     lines = given <= 0
     reach = np.ones((3, 3), np.uint8)
     colours = rgb.astype(np.float32).mean(axis=2)

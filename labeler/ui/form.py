@@ -117,7 +117,7 @@ class Field:
             return inset(spin)
         if kind is float:
             low, high, _ = _limits(self.info)
-            decimals = 4 if (high or 1) <= 2 else 1
+            decimals = 4 if (high or 1) <= 1 else 2 if (high or 1) <= 2 else 1  # shares are typed most exactly
             number = QDoubleSpinBox(
                 decimals=decimals, minimum=low or 0.0, maximum=float(_WIDEST if high is None else high)
             )

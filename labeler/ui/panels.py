@@ -245,7 +245,7 @@ class DecisionBar(QFrame):
         """Icons only where the window is too narrow for words; the main button keeps one."""
         self._shorten(len(self._buttons))
         self._least = super().minimumSizeHint().width()
-        for count in range(len(self._buttons) + 1):
+        for count in (0, len(self._buttons) - 1, len(self._buttons)):  # a word beside an icon alone looks like a slip
             self._shorten(count)
             if super().minimumSizeHint().width() <= self.width():
                 break

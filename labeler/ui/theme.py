@@ -272,7 +272,7 @@ def icon(name: str, *, colour: str = "") -> QIcon:
     """Icon ``name`` in the colours in use, with its disabled and checked looks."""
     colours = theme.colours
     normal = colour or colours.text
-    disabled = faded(normal, colours.window, 0.38).name()
+    disabled = faded(colours.text, colours.window, 0.38).name()  # of no other colour: white would not be seen
     drawn = QIcon()
     for side in (16, 20, 24, 32, 48, 64):
         drawn.addPixmap(_pixmap(name, normal, side), QIcon.Mode.Normal, QIcon.State.Off)

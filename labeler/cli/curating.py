@@ -185,9 +185,9 @@ def _told(item: Any) -> tuple[str, dict[str, Any], str]:
         return "result", {"run": item.run.name, **item.result}, _ended_line(item.run.name, item.result)
     if isinstance(item, SweepPass):
         plain = item.agreement.plain
-        low = f"min plain IoU {plain.min():.4f}"
+        low = f"{item.below} of {len(plain)} below, min plain IoU {plain.min():.4f}"
         line = f"  pass {item.number}: {item.labels} labels, {low}, {item.asked} more are labelled"
-        figures = {"min_iou": float(plain.min()), "mean_iou": float(plain.mean())}
+        figures = {"below": item.below, "min_iou": float(plain.min()), "mean_iou": float(plain.mean())}
         return "pass", {"pass": item.number, "labels": item.labels, "asked": item.asked, **figures}, line
     if isinstance(item, PruneStep):
         verdict = "can be left out" if item.is_kept_out else "is needed"
@@ -233,7 +233,8 @@ def _say_arms(told: dict[str, Any], plan: Plan) -> None:
             figures = row[place]
             if figures is not None:
                 means = figures["iou"]["min"], figures["iou"]["mean"], figures["stepped"]["mean"]
-                rows.append((row["arm"], row["runs"], row["labels"], row["minutes"], figures["below"], *means))
+                labels, minutes = f"{row['labels']:g}", f"{row['minutes']:.1f}"
+                rows.append((row["arm"], row["runs"], labels, minutes, figures["below"], *means))
         if rows:
             say({"stream": "the whole stream", "fresh": "a fresh stream"}[place])
             table(columns, rows)

@@ -35,6 +35,7 @@ class SweepPass:
     number: int
     labels: int
     agreement: Agreement
+    below: int  # images that fall short of the bar
     asked: int  # labels that follow from it
 
 
@@ -93,7 +94,8 @@ class Curation:
                 version = champion.version
                 agreement = yield from self._measured(champion.path, version)
             asked = self._short(agreement)
-            passes.append(SweepPass(len(passes) + 1, self.project.counts().labelled, agreement, len(asked)))
+            labels, below = self.project.counts().labelled, len(agreement.below(self.plan.bar))
+            passes.append(SweepPass(len(passes) + 1, labels, agreement, below, len(asked)))
             yield passes[-1]
             if not asked:
                 return passes

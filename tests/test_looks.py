@@ -19,6 +19,7 @@ from labeler.ui.dialogs import AboutDialog, CrashDialog, ExportDialog, ScanDialo
 from labeler.ui.form import SettingsDialog
 from labeler.ui.hints import USES
 from labeler.ui.keys import KeyMapDialog
+from labeler.ui.rowlist import lifted
 from labeler.ui.theme import CLASS_COLOURS, DARK, LIGHT, _drawn, state_colour, theme
 from labeler.ui.window import MainWindow
 
@@ -77,6 +78,18 @@ def test_icons_are_sharp_on_a_dense_screen(qtbot: QtBot) -> None:
     assert (drawn.width(), drawn.deviceIndependentSize().width()) == (40, 20)
     row = [drawn.toImage().pixelColor(x, 20).alpha() for x in range(40)]
     assert row == [0] * 20 + [255] * 20, "drawn at full size, not enlarged"
+
+
+def test_dark_thumbnails_are_lifted_and_others_are_as_they_are() -> None:
+    dark = np.full((20, 20, 3), 5, np.uint8)
+    dark[4:9, 4:9] = 60
+    shown = lifted(dark)
+    assert (int(shown.max()), int(shown[0, 0, 0])) == (200, 16)
+    bright = np.full((20, 20, 3), 180, np.uint8)
+    assert lifted(bright) is bright
+    black = np.zeros((20, 20, 3), np.uint8)
+    assert lifted(black) is black
+    assert int(lifted(np.full((20, 20, 3), 2, np.uint8)).max()) == 16, "noise is not made a picture"
 
 
 def test_states_differ_in_shape_too(qtbot: QtBot) -> None:

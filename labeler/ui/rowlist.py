@@ -44,6 +44,7 @@ RecordRole = Qt.ItemDataRole.UserRole
 AnyIndex = QModelIndex | QPersistentModelIndex
 THUMBNAIL = 44
 _THUMBNAILS_KEPT = 3000
+_DIM, _LIFTED, _MOST_GAIN = 128, 200, 8  # grey levels: below it a thumbnail is lifted, to where; noise stays noise
 _RECORDS_KEPT = 2000
 
 
@@ -159,6 +160,16 @@ def _is_scored(record: ImageRecord) -> bool:
     return record.confidence is not None and record.state is not ImageState.UNREADABLE and not is_blind
 
 
+def lifted(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """A thumbnail (h, w, 3) uint8 bright enough to be told from others: rows of fluorescence would all be black."""
+    bright = float(np.percentile(pixels, 99.5))
+    if bright == 0 or bright >= _DIM:
+        return pixels
+    gain = min(_LIFTED / bright, _MOST_GAIN)
+    brighter: NDArray[np.uint8] = np.minimum(pixels * np.float32(gain), 255).astype(np.uint8)
+    return brighter
+
+
 class Thumbnails:
     """Pixmaps by image id, the least recently shown dropped first; asks once for those that are missing."""
 
@@ -180,7 +191,7 @@ class Thumbnails:
 
     def add(self, image_id: int, pixels: NDArray[np.uint8]) -> None:
         """Keep the thumbnail (h, w, 3) of an image."""
-        pixels = np.ascontiguousarray(pixels)
+        pixels = np.ascontiguousarray(lifted(pixels))
         height, width = pixels.shape[:2]
         image = QImage(pixels.data, width, height, width * 3, QImage.Format.Format_RGB888)
         self._kept[image_id] = QPixmap.fromImage(image)

@@ -12,8 +12,8 @@ gallery  100,000 images: see ``gallery.py``
 stall    the event loop with the real window while a round trains and the stream is predicted: see ``stall.py``
 
 Brush, smart, next and huge are measured alone and again while a net trains on another thread (not with ``--quiet``).
-Give it a quiet machine: frames wait for a processor like everything else. Quantiles are of milliseconds; beside some
-stands what the process itself has computed, which other programs hardly lengthen. The exit code is 1 where a goal is
+Give it a quiet machine: frames wait for a processor like everything else. Quantiles are of milliseconds; beside them
+stands what the main thread has computed, which other programs hardly lengthen. The exit code is 1 where a goal is
 missed.
 """
 
@@ -81,11 +81,13 @@ _missed: list[str] = []
 _around = ""  # what else the process does
 
 
-def tell(name: str, milliseconds: Sequence[float], goal: float, note: str = "") -> None:
-    """One line: quantiles, the goal for the 95th, and whether it is met."""
+def tell(name: str, milliseconds: Sequence[float], goal: float) -> None:
+    """One line: quantiles, the goal for the 95th, whether it is met, and what the main thread has computed."""
     p50, p95, p99, worst = np.percentile(milliseconds, (50, 95, 99, 100))
+    computed = [wait.own for wait in milliseconds if isinstance(wait, hand.Wait)]
+    own = "own p50 {:.1f} p95 {:.1f}".format(*np.percentile(computed, (50, 95))) if computed else ""
     quantiles = f"p50 {p50:7.2f}  p95 {p95:7.2f}  p99 {p99:7.2f}  max {worst:7.2f} ms"
-    print(f"{name + _around:<46} {quantiles}  goal p95 {goal:g}  {judge(name, p95 <= goal)} {note}", flush=True)
+    print(f"{name + _around:<46} {quantiles}  goal p95 {goal:g}  {judge(name, p95 <= goal):<4} {own}", flush=True)
 
 
 def judge(name: str, met: bool) -> str:
@@ -93,12 +95,6 @@ def judge(name: str, met: bool) -> str:
     if not met:
         _missed.append(name + _around)
     return "ok" if met else "OVER"
-
-
-def own(milliseconds: Sequence[float]) -> str:
-    """The note on what the process has computed."""
-    p50, p95 = np.percentile(milliseconds, (50, 95))
-    return f"(own p50 {p50:.1f}, p95 {p95:.1f} ms)"
 
 
 @contextlib.contextmanager
@@ -203,9 +199,9 @@ def smart(strokes: int) -> None:
         tell(f"{tool.value.replace('_', ' ')}, release to painted", releases, goal)
     snaps = []
     for _ in range(5):
-        started = time.perf_counter()
+        started = hand.now()
         editor.snap(grey)
-        snaps.append(1000 * (time.perf_counter() - started))
+        snaps.append(hand.Wait.since(started))
         editor.undo()
     tell("snap to edges, whole mask", snaps, SCRIBBLE_MS)
     canvas.close()
@@ -246,21 +242,19 @@ def next_image(side: int) -> None:
         stall.wait_until(lambda: session.editor is not None)
         assert window.workspace is not None
         canvas = window.workspace.canvas
-        seen, computed, first, later = [], [], [], []  # type: list[float], list[float], list[float], list[float]
+        seen, first, later = [], [], []  # type: list[hand.Wait], list[hand.Wait], list[hand.Wait]
         rng = np.random.default_rng(0)
         for _ in range(12):
             stall.wait(1.0)  # a person looks at an image for longer than the next one takes to decode
-            before, editor = time.perf_counter(), session.editor
-            busy = time.process_time()
+            before, editor = hand.now(), session.editor
             session.show_next()
             while session.editor in (None, editor):
                 QCoreApplication.processEvents()
             canvas.repaint()
-            seen.append(1000 * (time.perf_counter() - before))
-            computed.append(1000 * (time.process_time() - busy))
+            seen.append(hand.Wait.since(before))
             first.append(hand.dab(canvas, rng))
             later += [hand.dab(canvas, rng) for _ in range(3)]
-        tell(f"next image, {side} x {side}", seen, NEXT_MS, own(computed))
+        tell(f"next image, {side} x {side}", seen, NEXT_MS)
         tell(f"first stroke into the journal, {side} px", first, NEXT_MS)
         tell(f"further strokes into the journal, {side} px", later, FRAME_MS)
         window.close()
@@ -312,11 +306,11 @@ def _look_around(path: Path, side: int) -> None:
     stall.wait_until(lambda: bool(arrived), 300)
     meanwhile = stalls.stop()
     pyramid = arrived.pop()
-    decoded = time.perf_counter()
+    decoded = hand.now()
     canvas.show_image(pyramid.image, MaskEditor.blank((side, side)), None, pyramid=pyramid)
     shown = hand.painted(canvas, decoded)
     name = f"{side:,} px {path.suffix[1:]}"
-    print(f"{name:<46} decoded in {decoded - started:.1f} s, then seen after {shown:.0f} ms")
+    print(f"{name:<46} decoded in {decoded[0] - started:.1f} s, then seen after {shown:.0f} ms")
     tell(f"{name}, stall while it is decoded", meanwhile.tolist(), FRAME_MS)
     for zoom in (None, 0.1, 0.5, 1.0, 4.0):
         canvas.fit() if zoom is None else setattr(canvas, "zoom", zoom)
@@ -337,14 +331,13 @@ def _way(number: int) -> QPointF:
 
 
 def _frames(name: str, canvas: hand.TimedCanvas, act: Callable[[int], object]) -> None:
-    """120 frames; beside the wall clock the processor time, which other programs hardly lengthen."""
-    found, computed = [], []
+    """120 frames."""
+    found = []
     for number in range(120):
-        started, busy = time.perf_counter(), time.process_time()
+        started = hand.now()
         act(number)
         found.append(hand.painted(canvas, started))
-        computed.append(1000 * (time.process_time() - busy))
-    tell(name, found, FRAME_MS, own(computed))
+    tell(name, found, FRAME_MS)
 
 
 def start() -> None:

@@ -15,6 +15,24 @@ POINTS = 24  # of one stroke
 LEFT, NONE = Qt.MouseButton.LeftButton, Qt.MouseButton.NoButton
 
 
+class Wait(float):
+    """Milliseconds by the clock on the wall, and those that the main thread has computed meanwhile."""
+
+    own: float
+
+    @classmethod
+    def since(cls, clock: tuple[float, float], until: float | None = None) -> Wait:
+        """Since ``now()`` was ``clock``, to now or an earlier time on the wall."""
+        wait = cls(1000 * ((time.perf_counter() if until is None else until) - clock[0]))
+        wait.own = 1000 * (time.thread_time() - clock[1])
+        return wait
+
+
+def now() -> tuple[float, float]:
+    """Both clocks."""
+    return time.perf_counter(), time.thread_time()
+
+
 class TimedCanvas(Canvas):
     """Notes when it was last painted."""
 
@@ -25,25 +43,25 @@ class TimedCanvas(Canvas):
         self.painted_at = time.perf_counter()
 
 
-def send(canvas: TimedCanvas, kind: QEvent.Type, at: Sequence[float], held: Qt.MouseButton) -> float:
+def send(canvas: TimedCanvas, kind: QEvent.Type, at: Sequence[float], held: Qt.MouseButton) -> Wait:
     """Deliver one mouse event and wait for the paint that follows; milliseconds between the two."""
     button = NONE if kind == QEvent.Type.MouseMove else LEFT
     event = QMouseEvent(kind, QPointF(*at), QPointF(*at), button, held, Qt.KeyboardModifier.NoModifier)
-    sent = time.perf_counter()
+    sent = now()
     QCoreApplication.sendEvent(canvas, event)
     return painted(canvas, sent)
 
 
-def painted(canvas: TimedCanvas, since: float) -> float:
-    """Wait until the canvas has painted; milliseconds since then."""
-    while canvas.painted_at < since:
+def painted(canvas: TimedCanvas, since: tuple[float, float]) -> Wait:
+    """Wait until the canvas has painted; how long that took."""
+    while canvas.painted_at < since[0]:
         QCoreApplication.processEvents()
-        if time.perf_counter() - since > 300:
+        if time.perf_counter() - since[0] > 300:
             raise SystemExit("nothing was painted within 300 s")
-    return 1000 * (canvas.painted_at - since)
+    return Wait.since(since, canvas.painted_at)
 
 
-def stroke(canvas: TimedCanvas, rng: np.random.Generator, *, step: float = 14.0) -> tuple[list[float], float]:
+def stroke(canvas: TimedCanvas, rng: np.random.Generator, *, step: float = 14.0) -> tuple[list[Wait], Wait]:
     """Draw like a hand does: milliseconds of the moves, and of the release."""
     at = rng.uniform((80, 80), (1200, 720))
     send(canvas, QEvent.Type.MouseButtonPress, at, LEFT)
@@ -55,7 +73,7 @@ def stroke(canvas: TimedCanvas, rng: np.random.Generator, *, step: float = 14.0)
     return moves, send(canvas, QEvent.Type.MouseButtonRelease, at, NONE)
 
 
-def dab(canvas: Canvas, rng: np.random.Generator) -> float:
+def dab(canvas: Canvas, rng: np.random.Generator) -> Wait:
     """A short stroke; milliseconds from the release until it is in the journal and painted."""
     at = rng.uniform(0.3, 0.7, 2) * (canvas.width(), canvas.height())
     for kind, held in ((QEvent.Type.MouseButtonPress, LEFT), (QEvent.Type.MouseMove, LEFT)):
@@ -64,10 +82,10 @@ def dab(canvas: Canvas, rng: np.random.Generator) -> float:
         QCoreApplication.sendEvent(canvas, event)
         QCoreApplication.processEvents()
         at = at + 30
-    released = time.perf_counter()
+    released = now()
     event = QMouseEvent(
         QEvent.Type.MouseButtonRelease, QPointF(*at), QPointF(*at), LEFT, NONE, Qt.KeyboardModifier.NoModifier
     )
     QCoreApplication.sendEvent(canvas, event)
     QCoreApplication.processEvents()
-    return 1000 * (time.perf_counter() - released)
+    return Wait.since(released)

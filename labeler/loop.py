@@ -169,7 +169,7 @@ class Loop:
 
     def set_threshold(self, threshold: float) -> tuple[int, int]:
         """Gate again with another threshold: how many were newly accepted and newly queued."""
-        changed = self.project.regate(threshold)
+        changed = self.project.regate(threshold, in_force=self.trust.in_force(threshold))
         self.project.log("threshold", threshold=threshold, accepted=changed[0], queued=changed[1])
         return changed
 

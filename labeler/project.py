@@ -299,10 +299,10 @@ class Project:
         """Mask and version of the prediction that the current one replaced; None where it is gone."""
         return self._pixels.prediction_before(self.image(image_id))
 
-    def regate(self, threshold: float) -> tuple[int, int]:
-        """Move the threshold: (newly accepted, newly queued). Labelled and excluded images stay as they are."""
+    def regate(self, threshold: float, *, in_force: float | None = None) -> tuple[int, int]:
+        """Move the threshold, or ask for more than it for a time (``in_force``): (newly accepted, newly queued)."""
         self._keep(self.settings.model_copy(update={"threshold": threshold}), self.sources)
-        return self.catalogue.regate(threshold)
+        return self.catalogue.regate(threshold if in_force is None else in_force)
 
     def count_to_predict(self) -> int:
         """How many undecided images the champion has still to predict; they keep state and order meanwhile."""

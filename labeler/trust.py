@@ -137,7 +137,10 @@ class Trust:
     @property
     def threshold(self) -> float:
         """What the gate asks for now: the setting, or more while the alarm lasts."""
-        threshold = self.project.settings.threshold
+        return self.in_force(self.project.settings.threshold)
+
+    def in_force(self, threshold: float) -> float:
+        """What the gate makes of a threshold now."""
         return max(threshold, STRICTEST) if self.is_alarmed else threshold
 
     def standing(self, records: Iterable[PredictionRecord]) -> set[int]:

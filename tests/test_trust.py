@@ -545,6 +545,22 @@ def test_alarm_tightens_the_gate_and_audits_four_times_as_often_until_told(loop:
     assert [part.epoch for part in loop.project.accepts.tallies()["mask"]] == [2, 3, 4]
 
 
+def test_threshold_that_is_moved_during_an_alarm_does_not_loosen_the_gate(loop: Loop) -> None:
+    _model(loop)
+    _predict(loop, _ids(loop)[:2], 0.9)
+    _drifted(loop)
+    assert loop.trust.watch()
+    _predict(loop, _ids(loop)[2:4], 0.9)
+    events = loop.project.accepts.count()
+    loop.set_threshold(0.7)
+    assert loop.project.settings.threshold == 0.7
+    assert loop.project.counts().accepted == 0
+    assert loop.project.accepts.count() == events
+    loop.trust.go_on()
+    loop.set_threshold(0.75)
+    assert loop.project.counts().accepted == 4
+
+
 def test_image_is_sighted_once(loop: Loop) -> None:
     for confidence in (0.7, 0.9):
         _model(loop)

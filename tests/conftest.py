@@ -34,6 +34,16 @@ def _own_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monk
         monkeypatch.setenv(name, str(home))
 
 
+@pytest.fixture(autouse=True)
+def _cursor_in_the_corner(request: pytest.FixtureRequest) -> None:
+    """No window opens under the cursor that the test before has left somewhere: what is under it is drawn otherwise."""
+    if "qtbot" in request.fixturenames:
+        request.getfixturevalue("qapp")
+        from PySide6.QtGui import QCursor
+
+        QCursor.setPos(0, 0)
+
+
 @pytest.fixture
 def engine() -> FakeEngine:
     """Computes nothing and answers at once."""

@@ -43,6 +43,12 @@ def mouse(
     QCoreApplication.sendEvent(canvas, QMouseEvent(kind, where_f, canvas.mapToGlobal(where_f), button, held, modifiers))
 
 
+def hover(canvas: Canvas, where: QPoint) -> None:
+    """Move over the canvas with no button held; wherever the cursor of the test before was left."""
+    none = Qt.MouseButton.NoButton
+    mouse(canvas, QEvent.Type.MouseMove, where, button=none, held=none)
+
+
 def drag(
     canvas: Canvas, *points: tuple[float, float], button: Qt.MouseButton = LEFT, modifiers: Qt.KeyboardModifier = PLAIN
 ) -> None:

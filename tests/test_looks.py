@@ -7,9 +7,9 @@ import itertools
 import numpy as np
 import pytest
 from fakes import FakeSession, image_record
+from hands import hover
 from PySide6.QtCore import QPoint
 from PySide6.QtGui import QColor
-from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QAbstractButton, QWidget
 from pytestqt.qtbot import QtBot
 
@@ -125,18 +125,18 @@ def test_hint_is_shown_beside_the_cursor_and_goes_after_three_uses(qtbot: QtBot,
     page.choose_tool("polygon_add")
 
     for use in range(USES + 1):
-        QTest.mouseMove(page.canvas, QPoint(100 + 9 * use, 100))
+        hover(page.canvas, QPoint(100 + 9 * use, 100))
         assert page.hints.isVisible() == (use < USES), use
         page.hints.note_use()
         assert not page.hints.isVisible()
 
     assert window._liked().hinted == {"polygon_add": USES}
     page.choose_tool("eraser")
-    QTest.mouseMove(page.canvas, QPoint(150, 140))
+    hover(page.canvas, QPoint(150, 140))
     assert page.hints.isVisible()
     page.hints.wanted = False
     page.hints.hide()
-    QTest.mouseMove(page.canvas, QPoint(160, 150))
+    hover(page.canvas, QPoint(160, 150))
     assert not page.hints.isVisible()
     window.close()
 

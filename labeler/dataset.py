@@ -50,6 +50,7 @@ class Pair:
     mean: float
     scale: float
     foreground: NDArray[np.int64]  # flat indices of some foreground pixels
+    contrast: float  # mean of the objects' pixels less that of the others, in standard deviations; 0 without either
     fresh: bool
 
 
@@ -92,7 +93,7 @@ def pair_of(image: Image, mask: Mask, *, fresh: bool = False) -> Pair:
     if foreground.size > 4096:  # enough to centre crops on; the whole index of a large mask is not
         foreground = foreground[np.linspace(0, foreground.size - 1, 4096, dtype=np.int64)]
     mean, scale = standardisation(image)
-    return Pair(image, mask, mean, scale, foreground, fresh)
+    return Pair(image, mask, mean, scale, foreground, contrast(image, mask) * scale, fresh)
 
 
 def at_scale(pair: Pair, scale: float) -> Pair:
@@ -157,7 +158,7 @@ def polarity_varies(core: Core) -> bool:
     inverted crops cost an IoU of 0.012).
     """
     contrasts = [
-        contrast(pair.image, pair.mask) * pair.scale
+        pair.contrast
         for pair in map(core.pair, range(min(len(core), POLARITY_PAIRS)))
         if 0 < np.count_nonzero(pair.mask) < pair.mask.size
     ]
@@ -205,7 +206,8 @@ class Batches:
         """Inputs (count, channels, p, p) float32, targets (count, p, p) int64, and the samples they came from."""
         chosen = self._choose(count)
         stretch = self.settings.stretch if stretched else 0.0
-        crops = self._pasted([self._crop(self.core.pair(index), stretch) for index in chosen])
+        pairs = [self.core.pair(index) for index in chosen]
+        crops = self._pasted([self._crop(pair, stretch) for pair in pairs], [pair.contrast for pair in pairs])
         inputs = np.stack([image for image, _ in crops])
         targets = np.stack([mask for _, mask in crops])
         x = torch.from_numpy(inputs).movedim(-1, 1).expand(-1, self.channels, -1, -1)
@@ -246,11 +248,10 @@ class Batches:
         wide = np.broadcast_to(image, (*image.shape[:2], self.channels))
         return (wide - np.float32(pair.mean)) * np.float32(pair.scale), mask
 
-    def _pasted(self, crops: list[Crop]) -> list[Crop]:
+    def _pasted(self, crops: list[Crop], contrasts: list[float]) -> list[Crop]:
         """Some crops with an object of another one laid over them, turned: objects that touch and hide."""
         pasted = self.rng.random(len(crops)) < self.paste
         donors = self.rng.integers(len(crops), size=len(crops))
-        contrasts = [contrast(image, mask) for image, mask in crops]
         found = list(crops)
         for index in np.flatnonzero(pasted):
             # What is bright here and dark there is the same object only where inverted crops are the same image.

@@ -234,13 +234,18 @@ def test_failed_round_keeps_the_champion_and_does_not_start_again_by_itself(loop
     assert loop.project.rounds()[-1].reason == "stopped"
 
 
-def test_worse_challenger_is_kept_but_not_published(loop: Loop) -> None:
+def _second_round(loop: Loop) -> TrainingJob:
+    """A round with new labels beside a champion that everything waits for."""
     _label(loop, 4)
     _publish(loop)
     for record in loop.project.images(state=ImageState.POOL):
         _record(loop, record.image_id, 0.4)
     _label(loop, 4)
-    job = loop.freeze_round()
+    return loop.freeze_round()
+
+
+def test_worse_challenger_is_kept_but_not_published(loop: Loop) -> None:
+    job = _second_round(loop)
     outcome = loop.finish_round(job, _result(job, ours=0.5, theirs=0.9))
     assert not outcome.published
     assert "not published" in outcome.sentence
@@ -314,12 +319,7 @@ def test_challenger_that_is_newly_wrong_somewhere_must_be_better_on_the_whole(
 def test_challenger_may_know_the_old_core_a_little_less_by_heart(
     loop: Loop, recalled: tuple[tuple[float, float], ...], published: bool
 ) -> None:
-    _label(loop, 4)
-    _publish(loop)
-    for record in loop.project.images(state=ImageState.POOL):
-        _record(loop, record.image_id, 0.4)
-    _label(loop, 4)
-    job = loop.freeze_round()
+    job = _second_round(loop)
     result = replace(_result(job, ours=0.97, theirs=0.97), recalled=recalled)
     assert loop.finish_round(job, result).published is published
 

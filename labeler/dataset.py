@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,10 @@ FEWEST_POLAR = 2  # images of the rarer polarity
 POLAR_CHANCE = 0.05
 FEW_OBJECTS = 3  # in an image
 CLEAR_CONTRAST = 1.0  # standard deviations of the image; below it brightness is not what tells objects
+ALIKE = 0.5  # share of the crops that get look-alikes, where objects are laid over crops
+SMOOTH = 5  # px, so that a look-alike is told by its brightness in spite of noise
+APART = 7  # px, so that it is no edge of an object
+SMALLEST_ALIKE = 40  # px
 Crop = tuple[NDArray[np.float32], Mask]  # (p, p, channels) standardised, and (p, p)
 DARKEST_STD = 1 / 255  # of the full scale: keeps a flat image from becoming amplified noise
 
@@ -51,6 +55,7 @@ class Pair:
     scale: float
     foreground: NDArray[np.int64]  # flat indices of some foreground pixels
     contrast: float  # mean of the objects' pixels less that of the others, in standard deviations; 0 without either
+    middle: float  # brightness halfway between the two means, standardised
     fresh: bool
 
 
@@ -93,7 +98,9 @@ def pair_of(image: Image, mask: Mask, *, fresh: bool = False) -> Pair:
     if foreground.size > 4096:  # enough to centre crops on; the whole index of a large mask is not
         foreground = foreground[np.linspace(0, foreground.size - 1, 4096, dtype=np.int64)]
     mean, scale = standardisation(image)
-    return Pair(image, mask, mean, scale, foreground, contrast(image, mask) * scale, fresh)
+    difference = contrast(image, mask) * scale
+    middle = difference * (0.5 - np.count_nonzero(mask) / mask.size)  # the mean of all is 0
+    return Pair(image, mask, mean, scale, foreground, difference, middle, fresh)
 
 
 def at_scale(pair: Pair, scale: float) -> Pair:
@@ -187,6 +194,36 @@ def pasted_over(crop: Crop, donor: Crop, sign: float, *, lot: float, turns: int)
     return image, mask
 
 
+def look_alikes(crop: Crop, contrast: float, middle: float) -> NDArray[np.bool_]:
+    """(p, p), True on what is as bright as the objects of its pair but is none and touches none."""
+    image, mask = crop
+    alike = (cv2.blur(image.mean(axis=2), (SMOOTH, SMOOTH)) > middle) == (contrast > 0)
+    alike &= cv2.dilate((mask > 0).astype(np.uint8), np.ones((APART, APART), np.uint8)) == 0
+    _, regions, figures, _ = cv2.connectedComponentsWithStats(alike.astype(np.uint8), connectivity=4)
+    large = figures[:, cv2.CC_STAT_AREA] >= SMALLEST_ALIKE
+    large[0] = False
+    return large[regions]
+
+
+def pasted_under(
+    crop: Crop, donor: NDArray[np.float32], alike: NDArray[np.bool_], sign: float, *, lots: NDArray[np.float64]
+) -> Crop:
+    """A crop with the look-alikes of another image beneath its objects, moved so that the two meet.
+
+    ``donor`` (p, p, channels) and ``alike`` (p, p) True on its look-alikes; two ``lots`` in [0, 1) choose the place.
+    """
+    image, mask = crop[0].copy(), crop[1]
+    there, here = np.argwhere(alike), np.argwhere(mask)
+    if not len(there) or not len(here):
+        return crop
+    move = here[int(lots[0] * len(here))] - there[int(lots[1] * len(there))]
+    rows, columns = (there + move).T
+    inside = (rows >= 0) & (rows < mask.shape[0]) & (columns >= 0) & (columns < mask.shape[1])
+    inside[inside] = mask[rows[inside], columns[inside]] == 0
+    image[rows[inside], columns[inside]] = sign * donor[tuple(there[inside].T)]
+    return image, mask
+
+
 def is_sparse(core: Core) -> bool:
     """Whether the images of a core show few objects each. Crowded ones show by themselves how objects touch."""
     shown = (core.pair(index).mask for index in range(min(len(core), POLARITY_PAIRS)))
@@ -207,7 +244,7 @@ class Batches:
         chosen = self._choose(count)
         stretch = self.settings.stretch if stretched else 0.0
         pairs = [self.core.pair(index) for index in chosen]
-        crops = self._pasted([self._crop(pair, stretch) for pair in pairs], [pair.contrast for pair in pairs])
+        crops = self._pasted([self._crop(pair, stretch) for pair in pairs], pairs)
         inputs = np.stack([image for image, _ in crops])
         targets = np.stack([mask for _, mask in crops])
         x = torch.from_numpy(inputs).movedim(-1, 1).expand(-1, self.channels, -1, -1)
@@ -248,18 +285,33 @@ class Batches:
         wide = np.broadcast_to(image, (*image.shape[:2], self.channels))
         return (wide - np.float32(pair.mean)) * np.float32(pair.scale), mask
 
-    def _pasted(self, crops: list[Crop], contrasts: list[float]) -> list[Crop]:
-        """Some crops with an object of another one laid over them, turned: objects that touch and hide."""
-        pasted = self.rng.random(len(crops)) < self.paste
-        donors = self.rng.integers(len(crops), size=len(crops))
+    def _pasted(self, crops: list[Crop], pairs: list[Pair]) -> list[Crop]:
+        """Some crops with an object of another one over them, some with its look-alikes beneath their objects.
+
+        So things touch and hide one another, and the shape has to tell them apart.
+        """
         found = list(crops)
-        for index in np.flatnonzero(pasted):
-            # What is bright here and dark there is the same object only where inverted crops are the same image.
-            sign = float(np.sign(contrasts[index] * contrasts[donors[index]]))
-            if donors[index] != index and (sign > 0 or (sign < 0 and self.inverting)):
-                lot, turns = self.rng.random(), int(self.rng.integers(4))
-                found[index] = pasted_over(crops[index], crops[donors[index]], sign, lot=lot, turns=turns)
+        for index, donor, sign in self._donors(pairs, self.paste):
+            lot, turns = self.rng.random(), int(self.rng.integers(4))
+            found[index] = pasted_over(crops[index], crops[donor], sign, lot=lot, turns=turns)
+        for index, donor, sign in self._donors(pairs, ALIKE if self.paste else 0.0):
+            lots, turns = self.rng.random(2), int(self.rng.integers(4))
+            contrast, middle = pairs[donor].contrast, pairs[donor].middle
+            if abs(contrast) >= CLEAR_CONTRAST:
+                alike = np.rot90(look_alikes(crops[donor], contrast, middle), turns)
+                image = np.rot90(crops[donor][0], turns)
+                found[index] = pasted_under(found[index], image, alike, sign, lots=lots)
         return found
+
+    def _donors(self, pairs: list[Pair], share: float) -> Iterator[tuple[int, int, float]]:
+        """A share of the crops, each with another one of the batch and the sign of its brightness here."""
+        chosen = self.rng.random(len(pairs)) < share
+        donors = self.rng.integers(len(pairs), size=len(pairs))
+        for index in np.flatnonzero(chosen):
+            # What is bright here and dark there is the same object only where inverted crops are the same image.
+            sign = float(np.sign(pairs[index].contrast * pairs[donors[index]].contrast))
+            if donors[index] != index and (sign > 0 or (sign < 0 and self.inverting)):
+                yield int(index), int(donors[index]), sign
 
     def _turn(self, stretch: float) -> NDArray[np.float64]:
         """(2, 2): from places (x, y) about the middle of a crop to those of the image; stretch, shear, a symmetry."""

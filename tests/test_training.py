@@ -12,8 +12,19 @@ import pytest
 import torch
 from skimage import draw, measure
 
-from labeler import checkpoint, images, masks, ships, sizing, training
-from labeler.dataset import Batches, Core, Pair, Sample, network_input, pair_of, polarity_varies, standardisation
+from labeler import checkpoint, images, masks, metrics, ships, sizing, training
+from labeler.dataset import (
+    Batches,
+    Core,
+    Pair,
+    Sample,
+    look_alikes,
+    network_input,
+    pair_of,
+    pasted_under,
+    polarity_varies,
+    standardisation,
+)
 from labeler.device import autocast_dtype, choose_device, is_out_of_memory
 from labeler.driving import drain
 from labeler.errors import SettingsError, TrainingError
@@ -295,6 +306,36 @@ def test_bright_objects_are_pasted_over_dark_ones_only_where_inversion_says_noth
             bright = torch.stack([tile[0][mask > 0].max() > 0 for tile, mask in zip(x, target, strict=True)])
             bright = bright.view(-1, 1, 1)
         assert torch.equal(((x[:, 0] > 0) == bright).long(), target)
+
+
+def test_look_alike_is_what_is_as_bright_as_the_objects_and_touches_none() -> None:
+    mask, square, touching = (np.zeros((64, 64), np.uint8) for _ in range(3))
+    mask[draw.ellipse(20, 20, 8, 8)] = 1
+    square[40:52, 40:52] = 1
+    touching[24:36, 20:24] = 1
+    for bright in (True, False):
+        pixels = np.where((mask | square | touching > 0) == bright, np.uint8(200), np.uint8(20))
+        pair = pair_of(pixels, mask)
+        crop = ((pair.image[..., None] - np.float32(pair.mean)) * np.float32(pair.scale), mask)
+        alike = look_alikes(crop, pair.contrast, pair.middle)
+        assert metrics.iou(alike, square > 0) > 0.9
+        assert not (alike & (mask > 0)).any()
+
+
+def test_look_alikes_come_beneath_objects_and_touch_them() -> None:
+    mask, alike = np.zeros((64, 64), np.uint8), np.zeros((64, 64), bool)
+    mask[draw.ellipse(20, 20, 8, 8)] = 1
+    alike[40:52, 40:52] = True
+    image, donor = np.zeros((64, 64, 1), np.float32), np.full((64, 64, 1), 2, np.float32)
+    for lots in np.random.default_rng(0).random((20, 2)):
+        changed, same = pasted_under((image, mask), donor, alike, -1.0, lots=lots)
+        laid = changed[..., 0] == -2
+        assert same is mask
+        assert laid.any()
+        assert not (laid & (mask > 0)).any()
+        assert measure.label(laid | (mask > 0)).max() == 1
+    empty = (image, np.zeros_like(mask))
+    assert pasted_under(empty, donor, alike, 1.0, lots=np.zeros(2)) is empty
 
 
 def _flat(mask: Mask, *, bright: bool) -> Pair:

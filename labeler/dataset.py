@@ -23,6 +23,7 @@ OBJECT_CENTRED = 0.5  # share of crops around a foreground pixel, so that small 
 POLARITY_PAIRS = 64  # looked at to tell whether brightness says anything
 FEWEST_POLAR = 2  # images of the rarer polarity
 POLAR_CHANCE = 0.05
+MOST_OFTEN = 2  # times as often as the rest
 FEW_OBJECTS = 3  # in an image
 CLEAR_CONTRAST = 1.0  # standard deviations of the image; below it brightness is not what tells objects
 ALIKE = 0.5  # share of the crops that get look-alikes, where objects are laid over crops
@@ -233,9 +234,12 @@ def is_sparse(core: Core) -> bool:
 class Batches:
     """Endless random batches of augmented crops; the same ``rng`` gives the same batches."""
 
-    def __init__(self, core: Core, settings: Settings, rng: np.random.Generator, *, channels: int) -> None:
+    def __init__(
+        self, core: Core, settings: Settings, rng: np.random.Generator, *, channels: int, favour_new: bool = False
+    ) -> None:
+        """``favour_new``: what is new since the champion comes more often, for a network that knows the rest."""
         self.core, self.settings, self.rng, self.channels = core, settings, rng, channels
-        self.fresh = [index for index, sample in enumerate(core.samples) if sample.fresh]
+        self.fresh = [index for index, sample in enumerate(core.samples) if sample.fresh and favour_new]
         self.inverting = settings.invert == "yes" or (settings.invert == "auto" and polarity_varies(core))
         self.paste = settings.paste if is_sparse(core) else 0.0
 
@@ -251,8 +255,9 @@ class Batches:
         return self._lit(x, count), torch.from_numpy(targets).long(), chosen
 
     def _choose(self, count: int) -> list[int]:
-        """Half of a batch from what is new since the champion, the rest from the whole core."""
-        new = count // 2 if self.fresh and len(self.fresh) < len(self.core) else 0
+        """Up to half of a batch from what is new, at most MOST_OFTEN its share, the rest from the whole core."""
+        share = min(0.5, MOST_OFTEN * len(self.fresh) / len(self.core))
+        new = round(count * share) if len(self.fresh) < len(self.core) else 0
         chosen = self.rng.choice(self.fresh, new) if new else np.empty(0, np.int64)
         rest = self.rng.integers(len(self.core), size=count - new)
         return [int(index) for index in np.concatenate([chosen, rest])]

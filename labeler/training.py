@@ -261,7 +261,8 @@ class Trainer:
         self.pace = Pace(fixed=settings.threads > 0)
         self.held_from = 0 if fit.warm else round(HELD_FROM * steps)
         self.held = False
-        self.batches = Batches(core, settings, rng, channels=self.network.config.in_channels)
+        channels = self.network.config.in_channels
+        self.batches = Batches(core, settings, rng, channels=channels, favour_new=fit.warm)
         self.optimiser = torch.optim.AdamW(
             self.network.parameters(), lr=fit.lr, weight_decay=WEIGHT_DECAY, fused=self.device.type != "mps"
         )

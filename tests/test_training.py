@@ -385,12 +385,21 @@ def _statistics(network: ResidualUNet) -> list[torch.Tensor]:
     return [value for value in found if value is not None]
 
 
-def test_new_labels_fill_half_of_a_batch(tmp_path: Path) -> None:
-    samples = list(_samples(tmp_path, 8))
-    samples[3] = replace(samples[3], fresh=True)
-    batches = Batches(Core(samples, classes=1, memory_mb=64), QUICK, np.random.default_rng(0), channels=3)
-    chosen = [index for _ in range(30) for index in batches.draw(4)[2]]
-    assert 0.5 <= chosen.count(3) / len(chosen) < 0.75
+def test_new_labels_come_more_often_where_the_network_knows_the_rest(tmp_path: Path) -> None:
+    for count, favour_new, low, high in ((8, True, 0.25, 0.5), (8, False, 0.05, 0.25), (4, True, 0.5, 0.75)):
+        samples = list(_samples(tmp_path, count))
+        samples[3] = replace(samples[3], fresh=True)
+        core = Core(samples, classes=1, memory_mb=64)
+        batches = Batches(core, QUICK, np.random.default_rng(0), channels=3, favour_new=favour_new)
+        chosen = [index for _ in range(30) for index in batches.draw(4)[2]]
+        assert low <= chosen.count(3) / len(chosen) < high
+
+
+def test_round_from_nothing_sees_new_labels_as_often_as_old_ones(job: TrainingJob) -> None:
+    core = Core([replace(job.core[0], fresh=True), *job.core[1:]], classes=1, memory_mb=64)
+    champion = ResidualUNet(NetworkConfig(base_width=4, dropout=0.0))
+    assert not Trainer(QUICK, 0, core, fit_for(QUICK), steps=5).batches.fresh
+    assert Trainer(QUICK, 0, core, fit_for(QUICK, champion), steps=5).batches.fresh == [0]
 
 
 def test_standardised_input_has_mean_zero_and_deviation_one_in_8_and_16_bit() -> None:

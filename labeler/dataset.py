@@ -203,7 +203,8 @@ def look_alikes(crop: Crop, contrast: float, middle: float) -> NDArray[np.bool_]
     _, regions, figures, _ = cv2.connectedComponentsWithStats(alike.astype(np.uint8), connectivity=4)
     large = figures[:, cv2.CC_STAT_AREA] >= SMALLEST_ALIKE
     large[0] = False
-    return large[regions]
+    found: NDArray[np.bool_] = large[regions]
+    return found
 
 
 def pasted_under(

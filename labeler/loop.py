@@ -175,6 +175,11 @@ class Loop:
         self.project.log("threshold", threshold=threshold, accepted=changed[0], queued=changed[1])
         return changed
 
+    def go_on(self) -> tuple[int, int]:
+        """A person has seen the alarm: what waited for its stricter gate alone is gated again."""
+        self.trust.go_on()
+        return self.set_threshold(self.project.settings.threshold)
+
     # -- queries ----------------------------------------------------------------------------------------------
 
     def queue(self, *, order: str = "", limit: int | None = None) -> list[ImageRecord]:

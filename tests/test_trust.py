@@ -536,12 +536,16 @@ def test_alarm_tightens_the_gate_and_audits_four_times_as_often_until_told(loop:
     assert loop.project.counts().accepted == 2
     _predict(loop, _ids(loop)[4:6], 0.96)
     assert loop.project.counts().accepted == 4
-    loop.trust.go_on()
+    loop.commit(_ids(loop)[2], _mask(6))
+    events = loop.project.accepts.count()
+    assert loop.go_on() == (1, 0)  # the other one that had waited for the alarm alone
+    assert loop.project.accepts.count() == events + 1  # each with a coin of its own
+    assert loop.project.image(_ids(loop)[2]).state is ImageState.LABELLED
     assert not loop.trust.is_alarmed
     assert not loop.trust.watch()
     assert loop.trust.drift() == []
     _predict(loop, _ids(loop)[6:8], 0.9)
-    assert loop.project.counts().accepted == 6
+    assert loop.project.counts().accepted == 7
     assert [part.epoch for part in loop.project.accepts.tallies()["mask"]] == [2, 3, 4]
 
 
@@ -556,8 +560,7 @@ def test_threshold_that_is_moved_during_an_alarm_does_not_loosen_the_gate(loop: 
     assert loop.project.settings.threshold == 0.7
     assert loop.project.counts().accepted == 0
     assert loop.project.accepts.count() == events
-    loop.trust.go_on()
-    loop.set_threshold(0.75)
+    assert loop.go_on() == (4, 0)
     assert loop.project.counts().accepted == 4
 
 

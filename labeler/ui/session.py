@@ -308,8 +308,8 @@ class Session(Bench):
         """The alarm has been seen: gate and audits are as before."""
         if self._loop is not None:
             with self._blaming(self.tr("The alarm stays")):
-                self._loop.trust.go_on()
-                self._tell_status()
+                self._loop.go_on()
+                self._note_gate()
 
     def evidence(self) -> Evidence:
         """The series of the Trust panel."""

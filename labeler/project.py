@@ -134,7 +134,9 @@ class Project:
         self.accepts.keep_up(rate=self.settings.audit_share, below=self.settings.wrong_below)
         with self._database.transaction():
             self.accepts.note()  # of a project that was made before there were coins
-        if self._database.fact("threshold") != repr(self.settings.threshold):
+        epoch = self.accepts.epoch()
+        is_alarmed = epoch is not None and epoch.alarm  # asks for more than the setting, until a person goes on
+        if self._database.fact("threshold") != repr(self.settings.threshold) and not is_alarmed:
             self.catalogue.regate(self.settings.threshold)  # killed between file and rows, or edited by hand
         for image_id in self.drafts():
             self._drop_committed_draft(image_id)
@@ -446,9 +448,13 @@ class Project:
         return self.journal_folder / f"{image_id}.journal"
 
     def drafts(self) -> list[int]:
-        """Ids of the images with a journal: edits that were never committed."""
-        found = (path.stem for path in self.journal_folder.glob("*.journal"))
-        return sorted(int(stem) for stem in found if stem.isdecimal())
+        """Ids of the images with a journal, edits that were never committed; the one drawn on last comes first."""
+        found = []
+        for path in self.journal_folder.glob("*.journal"):
+            with contextlib.suppress(FileNotFoundError):
+                if path.stem.isdecimal():
+                    found.append((-path.stat().st_mtime_ns, int(path.stem)))
+        return [image_id for _, image_id in sorted(found)]
 
 
 def _rebased(source: str, old_root: Path, new_root: Path) -> str:

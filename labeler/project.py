@@ -134,9 +134,7 @@ class Project:
         self.accepts.keep_up(rate=self.settings.audit_share, below=self.settings.wrong_below)
         with self._database.transaction():
             self.accepts.note()  # of a project that was made before there were coins
-        epoch = self.accepts.epoch()
-        is_alarmed = epoch is not None and epoch.alarm  # asks for more than the setting, until a person goes on
-        if self._database.fact("threshold") != repr(self.settings.threshold) and not is_alarmed:
+        if self._database.fact("threshold") != repr(self.settings.threshold) and not self._is_alarmed:
             self.catalogue.regate(self.settings.threshold)  # killed between file and rows, or edited by hand
         for image_id in self.drafts():
             self._drop_committed_draft(image_id)
@@ -172,8 +170,14 @@ class Project:
         changed = settings.threshold != self.settings.threshold
         self._keep(settings, self.sources)
         self.accepts.keep_up(rate=settings.audit_share, below=settings.wrong_below)
-        if changed:
+        if changed and not self._is_alarmed:
             self.catalogue.regate(settings.threshold)
+
+    @property
+    def _is_alarmed(self) -> bool:
+        """Whether the gate asks for more than the setting, until a person goes on."""
+        epoch = self.accepts.epoch()
+        return epoch is not None and epoch.alarm
 
     def _refuse_lost_classes(self, classes: tuple[str, ...]) -> None:
         labelled = self._ledger.highest_class()

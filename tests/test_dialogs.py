@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -82,8 +83,12 @@ def test_summary_of_another_folder_is_not_shown(qtbot: QtBot, tmp_path: Path) ->
     assert dialog.summary.images == 0
 
 
+def _kept(_settings: Settings) -> str:
+    return ""
+
+
 def test_settings_dialog_has_a_control_for_every_field_with_a_group(qtbot: QtBot) -> None:
-    dialog = SettingsDialog(Settings(), Preferences())
+    dialog = SettingsDialog(Settings(), Preferences(), _kept)
     qtbot.addWidget(dialog)
 
     for form, table in ((dialog.project, Settings), (dialog.person, Preferences)):
@@ -96,42 +101,61 @@ def test_settings_dialog_has_a_control_for_every_field_with_a_group(qtbot: QtBot
 
 
 def test_settings_dialog_untouched_emits_nothing(qtbot: QtBot) -> None:
-    dialog = SettingsDialog(Settings(lr=0.00123456, threshold=0.812345), Preferences(opacity=1 / 3))
+    kept = Mock(return_value="")
+    dialog = SettingsDialog(Settings(lr=0.00123456, threshold=0.812345), Preferences(opacity=1 / 3), kept)
     qtbot.addWidget(dialog)
 
-    with qtbot.assertNotEmitted(dialog.settings_accepted), qtbot.assertNotEmitted(dialog.preferences_accepted):
+    with qtbot.assertNotEmitted(dialog.preferences_accepted):
         dialog.accept()
+    kept.assert_not_called()
 
 
-def test_settings_dialog_emits_what_was_changed(qtbot: QtBot) -> None:
-    dialog = SettingsDialog(Settings(), Preferences())
+def test_settings_dialog_keeps_what_was_changed(qtbot: QtBot) -> None:
+    kept = Mock(return_value="")
+    dialog = SettingsDialog(Settings(), Preferences(), kept)
     qtbot.addWidget(dialog)
     assert dialog.project is not None
     dialog.project.fields["first_labels"].control.setValue(7)
 
-    with qtbot.waitSignal(dialog.settings_accepted) as settings, qtbot.assertNotEmitted(dialog.preferences_accepted):
+    with qtbot.assertNotEmitted(dialog.preferences_accepted):
         dialog.accept()
 
-    assert settings.args == [Settings(first_labels=7)]
+    kept.assert_called_once_with(Settings(first_labels=7))
 
 
 def test_settings_dialog_stays_open_with_the_reason_of_a_refusal(qtbot: QtBot) -> None:
-    dialog = SettingsDialog(Settings(), Preferences())
+    kept = Mock(return_value="")
+    dialog = SettingsDialog(Settings(), Preferences(), kept)
     qtbot.addWidget(dialog)
     dialog.show()
     assert dialog.project is not None
     dialog.project.fields["patch"].control.setValue(100)
 
-    with qtbot.assertNotEmitted(dialog.settings_accepted):
-        dialog.accept()
+    dialog.accept()
 
+    kept.assert_not_called()
     assert dialog.isVisible()
     assert "Patch" in dialog.refusal.text()
     assert "16" in dialog.refusal.text()
 
 
+def test_settings_dialog_keeps_what_was_typed_where_the_project_refuses_it(qtbot: QtBot) -> None:
+    dialog = SettingsDialog(Settings(classes=("cell", "nucleus")), Preferences(), lambda _: "'nucleus' is in use")
+    qtbot.addWidget(dialog)
+    dialog.show()
+    assert dialog.project is not None
+    line = dialog.project.fields["classes"].control
+    line.setText("cell, debris of cells")
+
+    dialog.accept()
+
+    assert dialog.isVisible()
+    assert dialog.refusal.text() == "'nucleus' is in use"
+    assert line.text() == "cell, debris of cells"
+
+
 def test_settings_without_a_project_offers_the_preferences_only(qtbot: QtBot) -> None:
-    dialog = SettingsDialog(None, Preferences())
+    dialog = SettingsDialog(None, Preferences(), _kept)
     qtbot.addWidget(dialog)
 
     assert dialog.tabs.count() == 1

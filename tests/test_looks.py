@@ -151,7 +151,7 @@ def test_no_button_of_a_dialog_is_cut(qtbot: QtBot, tmp_path: object, scale: flo
         dialogs: list[QWidget] = [
             ScanDialog(tmp_path, tmp_path),  # type: ignore[arg-type]
             ExportDialog(tmp_path, Counts(labelled=1, accepted=2)),  # type: ignore[arg-type]
-            SettingsDialog(Settings(), Preferences()),
+            SettingsDialog(Settings(), Preferences(), lambda _: ""),
             KeyMapDialog(),
             AboutDialog(),
             CrashDialog("..."),

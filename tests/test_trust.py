@@ -558,6 +558,8 @@ def test_threshold_that_is_moved_during_an_alarm_does_not_loosen_the_gate(loop: 
     assert loop.project.settings.threshold == 0.7
     assert loop.project.counts().accepted == 0
     assert loop.project.accepts.count() == events
+    loop.project.save_settings(loop.project.settings.model_copy(update={"threshold": 0.71}))
+    assert loop.project.counts().accepted == 0
     folder = loop.project.folder
     loop.project.close()
     with Project.open(folder) as again:  # the alarm outlasts the program

@@ -105,14 +105,15 @@ class Doors(QMainWindow):
         from labeler.ui.form import SettingsDialog
 
         project = self.session.project
-        dialog = SettingsDialog(None if project is None else project.settings, self._liked(), self)
-        dialog.settings_accepted.connect(self._save_settings)
+        settings = None if project is None else project.settings
+        dialog = SettingsDialog(settings, self._liked(), self._save_settings, self)
         dialog.preferences_accepted.connect(self._adopt_preferences)
         self._open(dialog)
 
-    def _save_settings(self, settings: Settings) -> None:
-        self.session.save_settings(settings)
+    def _save_settings(self, settings: Settings) -> str:
+        refusal = self.session.save_settings(settings)
         self.page().show_classes()
+        return refusal
 
     def _liked(self) -> Preferences:
         changed = {} if self.workspace is None else self.workspace.liked()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Literal, get_args, get_origin
 
 from annotated_types import Ge, Gt, Le, Lt, MultipleOf
@@ -186,17 +187,18 @@ class TableForm(QWidget):
 
 
 class SettingsDialog(QDialog):
-    """Settings of the project and preferences of the person; emits what was changed, once it is valid."""
+    """Settings of the project and preferences of the person; what was typed stays until it is valid and kept."""
 
-    settings_accepted = Signal(object)
     preferences_accepted = Signal(object)
 
     def __init__(
         self,
         settings: Settings | None,
         preferences: Preferences,
+        keep: Callable[[Settings], str],
         parent: QWidget | None = None,
     ) -> None:
+        """``keep`` keeps changed settings of the project, or gives the sentence that speaks against it."""
         super().__init__(parent)
         self.setWindowTitle(self.tr("Settings"))
         self._settings, self._preferences = settings, preferences
@@ -209,6 +211,7 @@ class SettingsDialog(QDialog):
         if self.project is not None:
             self.tabs.addTab(_scrolled(self.project), self.tr("This project"))
         self.tabs.addTab(_scrolled(self.person), self.tr("Window"))
+        self._keep = keep
         self.refusal = label("", "strong", wraps=True)
         self.refusal.hide()
         buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Save | QDialogButtonBox.StandardButton.Cancel)
@@ -233,14 +236,18 @@ class SettingsDialog(QDialog):
             preferences = self.person.table()
         except ValidationError as error:
             first = error.errors()[0]
-            self.refusal.setText(f"{title_of(str(first['loc'][0]))}: {first['msg']}")
-            self.refusal.show()
+            self._refuse(f"{title_of(str(first['loc'][0]))}: {first['msg']}")
             return
-        if settings is not None and settings != self._settings:
-            self.settings_accepted.emit(settings)
+        if settings is not None and settings != self._settings and (why := self._keep(settings)):
+            self._refuse(why)
+            return
         if preferences != self._preferences:
             self.preferences_accepted.emit(preferences)
         super().accept()
+
+    def _refuse(self, why: str) -> None:
+        self.refusal.setText(why)
+        self.refusal.show()
 
 
 def _scrolled(form: QWidget) -> QScrollArea:

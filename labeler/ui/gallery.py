@@ -77,7 +77,9 @@ class GalleryPanel(FittingTabs):
     def _request_order(self, name: str) -> None:
         project = self._session.project
         if project is not None:
-            self._session.save_settings(project.settings.model_copy(update={"acquisition": name}))
+            why = self._session.save_settings(project.settings.model_copy(update={"acquisition": name}))
+            if why:
+                self._session.failed.emit(self.tr("The queue stays in the order it had"), why)
 
     def _gallery_page(self) -> QWidget:
         page = QWidget()

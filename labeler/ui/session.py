@@ -15,6 +15,7 @@ from labeler.review import Judged, Kind, MaskVersion, judged, mask_of, versions_
 from labeler.settings import Settings
 from labeler.ui import opening
 from labeler.ui.bench import Bench
+from labeler.ui.told import told
 
 if TYPE_CHECKING:
     from labeler.evidence import Evidence
@@ -342,12 +343,15 @@ class Session(Bench):
 
     # Settings and export
 
-    def save_settings(self, settings: Settings) -> None:
-        """Keep these settings of the project."""
+    def save_settings(self, settings: Settings) -> str:
+        """Keep these settings of the project; the sentence that speaks against it, else nothing."""
         if self._project is not None:
-            with self._blaming(self.tr("The settings stay as they were")):
+            try:
                 self._project.save_settings(settings)
-                self._note_gate()
+            except LabelerError as error:
+                return told(str(error))
+            self._note_gate()
+        return ""
 
     def export(self, out: Path, format: str, *, include_accepted: bool = True) -> None:
         """Export all masks, or only the core, in a format; ``exported`` or ``failed`` follows."""

@@ -244,12 +244,13 @@ class Batches:
         self.inverting = settings.invert == "yes" or (settings.invert == "auto" and polarity_varies(core))
         self.paste = settings.paste if is_sparse(core) else 0.0
 
-    def draw(self, count: int, *, stretched: bool = True) -> tuple[Tensor, Tensor, list[int]]:
+    def draw(self, count: int, *, stretched: bool = True, pasted: bool = True) -> tuple[Tensor, Tensor, list[int]]:
         """Inputs (count, channels, p, p) float32, targets (count, p, p) int64, and the samples they came from."""
         chosen = self._choose(count)
         stretch = self.settings.stretch if stretched else 0.0
         pairs = [self.core.pair(index) for index in chosen]
-        crops = self._pasted([self._crop(pair, stretch) for pair in pairs], pairs)
+        crops = [self._crop(pair, stretch) for pair in pairs]
+        crops = self._pasted(crops, pairs) if pasted else crops
         inputs = np.stack([image for image, _ in crops])
         targets = np.stack([mask for _, mask in crops])
         x = torch.from_numpy(inputs).movedim(-1, 1).expand(-1, self.channels, -1, -1)

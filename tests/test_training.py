@@ -6,6 +6,7 @@ import math
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -348,6 +349,26 @@ def test_batches_beyond_the_memory_budget_are_the_same(tmp_path: Path) -> None:
     kept, read_again = (Core(samples, classes=1, memory_mb=size) for size in (64, 0))
     drawn = [Batches(core, QUICK, np.random.default_rng(1), channels=3).draw(6)[0] for core in (kept, read_again)]
     assert torch.equal(drawn[0], drawn[1])
+
+
+def test_round_from_nothing_learns_whole_images_before_objects_are_laid_over_them(
+    job: TrainingJob, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[bool] = []
+    draw = Batches.draw
+
+    def noted(batches: Batches, count: int, *, stretched: bool = True, pasted: bool = True) -> Any:
+        asked.append(pasted)
+        return draw(batches, count, stretched=stretched, pasted=pasted)
+
+    monkeypatch.setattr(Batches, "draw", noted)
+    core, champion = Core(job.core, classes=1, memory_mb=64), ResidualUNet(NetworkConfig(base_width=4, dropout=0.0))
+    for fit, wanted in ((fit_for(QUICK), [False, True, True, True, True]), (fit_for(QUICK, champion), [True] * 5)):
+        asked.clear()
+        trainer = Trainer(QUICK, 0, core, fit, steps=5)
+        for step in range(5):
+            trainer.step(step)
+        assert asked == wanted
 
 
 def test_normalisation_keeps_its_statistics_in_the_last_steps(job: TrainingJob) -> None:

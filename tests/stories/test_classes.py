@@ -103,9 +103,11 @@ def test_classes_are_named_painted_exported_and_added(
     until(qtbot, lambda: len(engine.rounds) == 2)
     assert engine.rounds[1].settings.classes == ("cell", "dirt", "hair"), "the next round knows the new class"
 
-    name_classes(window, qtbot, "cell, dirt")
+    refused = name_classes(window, qtbot, "cell, dirt")
     assert project.settings.classes == ("cell", "dirt", "hair")
-    assert "used by labels" in page.banner.sentence.text()
+    assert refused.isVisible(), "what was typed stays"
+    assert "used by labels" in refused.refusal.text()
+    refused.reject()
 
     with qtbot.waitSignal(session.exported, timeout=20_000):
         session.export(tmp_path / "out", "png", include_accepted=False)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -23,7 +24,7 @@ COUNT = 60
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A project that has accepted 60 masks; its coins fall alike in every run."""
-    monkeypatch.setattr("labeler.accepts.secrets.token_bytes", lambda count: b"\x07" * count)
+    monkeypatch.setattr("labeler.accepts.secrets", SimpleNamespace(token_bytes=lambda count: b"\x07" * count))
     home = tmp_path / "project"
     with Project.create(home, settings=Settings(probe_share=0.0, audit_share=0.15)) as project:
         (project.models_folder / "0001.safetensors").write_bytes(b"weights")

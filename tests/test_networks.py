@@ -96,6 +96,9 @@ def test_folded_network_computes_the_same_with_and_without_pixel_pairs(width: in
     assert torch.allclose(folded, expected, atol=1e-4 * float(expected.abs().max()) + 1e-5)
 
 
+@pytest.mark.skipif(
+    not torch.ops.mkldnn._is_mkldnn_bf16_supported(), reason="this processor cannot multiply bfloat16; fp32 is used"
+)
 def test_folded_network_in_bfloat16_stays_close() -> None:
     network = _lived_in(NetworkConfig(base_width=4))
     x = torch.rand(2, 3, 64, 64)

@@ -207,6 +207,7 @@ class Workspace(QWidget):
         project = self._session.project
         names = () if project is None else project.settings.classes
         self.inspector.show_classes(names)
+        self._offer_filters()
         self.choose_class(self.canvas.class_value if self.canvas.class_value <= len(names) else 1)
 
     def show_changed(self) -> None:

@@ -60,6 +60,7 @@ def test_classes_are_named_painted_exported_and_added(
     name_classes(window, qtbot, "cell, dirt")
     assert project.settings.classes == ("cell", "dirt")
     assert offered(window) == ["cell", "dirt"]
+    assert page.gallery.filters.class_value.findText("dirt") > 0, "the gallery can be filtered by it at once"
 
     first, canvas = session.current, page.canvas
     press(canvas, "2")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -33,6 +34,9 @@ class Settings(_Table):
     """Settings of one project; ``project.toml`` keeps those that differ from the defaults."""
 
     classes: tuple[str, ...] = _field(("object",), "Names of the classes; pixel value 1 is the first.", "Classes")
+    colours: tuple[str, ...] = _field(
+        (), "Colours of the classes in their order, as #rrggbb; those left out are chosen for you.", "Classes"
+    )
     threshold: float = _field(
         0.8075, "Confidence (predicted IoU) from which a mask is accepted without a person.", "Gate", ge=0, le=1
     )
@@ -124,6 +128,13 @@ class Settings(_Table):
         if not 1 <= len(classes) <= 254 or len(set(classes)) != len(classes) or not all(map(str.strip, classes)):
             raise ValueError("1 to 254 different names are needed")
         return classes
+
+    @field_validator("colours")
+    @classmethod
+    def _written_colours(cls, colours: tuple[str, ...]) -> tuple[str, ...]:
+        if not all(re.fullmatch("#[0-9A-Fa-f]{6}", colour) for colour in colours):
+            raise ValueError("colours like #E69F00 are needed, with commas between them")
+        return colours
 
 
 class Preferences(_Table):

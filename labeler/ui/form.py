@@ -126,7 +126,7 @@ class Field:
             number.setValue(value)
             return inset(number)
         line = QLineEdit(", ".join(value))
-        line.setPlaceholderText("cell, nucleus")
+        line.setPlaceholderText("#E69F00, #56B4E9" if self.name == "colours" else "cell, nucleus")
         return line
 
     @property

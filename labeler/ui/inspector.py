@@ -5,9 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 
-from PySide6.QtCore import QSize, Qt, Signal
+from PySide6.QtCore import QPoint, QSize, Qt, Signal
 from PySide6.QtGui import QColor, QFont, QIcon, QPainter, QPaintEvent, QPixmap
-from PySide6.QtWidgets import QButtonGroup, QFormLayout, QHBoxLayout, QSizePolicy, QToolButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import (
+    QButtonGroup,
+    QColorDialog,
+    QFormLayout,
+    QHBoxLayout,
+    QSizePolicy,
+    QToolButton,
+    QVBoxLayout,
+    QWidget,
+)
 
 from labeler.records import ImageRecord, ImageState
 from labeler.ui.controls import FlowLayout, PlainLabel, label, plain_tip
@@ -51,6 +60,7 @@ class Inspector(QWidget):
     """Renders one record; emits the class that was picked."""
 
     class_requested = Signal(int)
+    colour_requested = Signal(int, str)  # pixel value of a class, #rrggbb
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -174,7 +184,10 @@ class Inspector(QWidget):
             # A single & would be read as the mark of a mnemonic.
             button.setText(" " + name.replace("&", "&&"))
             button.setAccessibleName(self.tr("Class {}").format(name))
-            button.setToolTip(self.tr("Paint this class ({})").format(value) if value <= _KEYS else "")
+            paints = self.tr("Paint this class ({})").format(value) if value <= _KEYS else self.tr("Paint this class")
+            button.setToolTip(paints + "\n" + self.tr("Right click for another colour"))
+            button.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)  # the menu key asks for it too
+            button.customContextMenuRequested.connect(partial(self._ask_for_colour, value))
             button.setFocusPolicy(Qt.FocusPolicy.TabFocus)
             follow(button, partial(_show_swatch, value=value))
             self._classes.addButton(button, value)
@@ -182,6 +195,15 @@ class Inspector(QWidget):
             button.show()
         self._class_title.setVisible(bool(names))
         self.show_class(1)
+
+    def _ask_for_colour(self, value: int, _where: QPoint) -> None:
+        """A dialog, not modal to the event loop: whatever is chosen is asked of the project."""
+        dialog = QColorDialog(class_colour(value), self.window())
+        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        name = self._classes.button(value).text().strip().replace("&&", "&")
+        dialog.setWindowTitle(self.tr("Colour of {}").format(name))
+        dialog.colorSelected.connect(lambda colour: self.colour_requested.emit(value, colour.name()))
+        dialog.open()
 
     def show_class(self, value: int) -> None:
         """The class that is painted."""

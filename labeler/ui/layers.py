@@ -16,7 +16,7 @@ from PySide6.QtGui import QColor, QImage, QPainter
 
 from labeler.images import Pyramid
 from labeler.records import Mask
-from labeler.ui.theme import class_colour
+from labeler.ui.theme import theme
 from labeler.ui.view import View
 
 Overlay = Literal["fill", "contour", "off"]
@@ -116,15 +116,11 @@ class MaskLayer:
     def __init__(self, mask: Mask) -> None:
         self._mask = mask
         self._size = QSize(mask.shape[1], mask.shape[0])
-        self._outlines = _colour_table(1.0)
-        self._fills, self._opacity = self._outlines, 1.0
 
     def draw(self, painter: QPainter, view: View, shown: QRect, *, style: Overlay, opacity: float) -> None:
         """Paint what lies in ``shown``: a tint with a fine line around it, or a line alone."""
         if style == "off" or view.image_rect(shown, self._size) is None:
             return
-        if opacity != self._opacity:
-            self._fills, self._opacity = _colour_table(opacity), opacity
         left, top, ratio, seen = _seen(self._mask, painter, view, shown, pad=2)
         if not seen.any():
             return
@@ -132,9 +128,9 @@ class MaskLayer:
         rows = np.arange(seen.shape[0]) + top - 2 - round(y * ratio)
         columns = np.arange(seen.shape[1]) + left - 2 - round(x * ratio)
         traced = _traced(seen, rows, columns, bold=style == "contour")[2:-2, 2:-2]
-        pixels = np.take(self._outlines, traced)
+        pixels = np.take(_colour_table(1.0, theme.class_colours), traced)
         if style == "fill":
-            np.copyto(pixels, np.take(self._fills, seen[2:-2, 2:-2]), where=traced == 0)
+            np.copyto(pixels, np.take(_colour_table(opacity, theme.class_colours), seen[2:-2, 2:-2]), where=traced == 0)
         _draw_pixels(painter, pixels, left, top, ratio)
 
 
@@ -159,9 +155,9 @@ def _draw_pixels(painter: QPainter, pixels: NDArray[np.uint32], left: int, top: 
 
 
 @functools.lru_cache(maxsize=8)
-def _colour_table(opacity: float) -> NDArray[np.uint32]:
-    """Premultiplied ARGB of every pixel value: nothing, the classes, and the dark line beside a contour."""
-    colours = [class_colour(0), *(class_colour(value) for value in range(1, _HALO)), _HALO_COLOUR]
+def _colour_table(opacity: float, classes: tuple[str, ...]) -> NDArray[np.uint32]:
+    """Premultiplied ARGB of every pixel value: nothing, the ``classes`` in turn, and the dark line beside a contour."""
+    colours = [*(QColor(classes[(value - 1) % len(classes)]) for value in range(_HALO)), _HALO_COLOUR]
     shares = [0.0] + [opacity] * (_HALO - 1) + [_HALO_COLOUR.alphaF()]
     rows = [
         [round(channel * share) for channel in (255, colour.red(), colour.green(), colour.blue())]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -94,6 +94,7 @@ class Theme(QObject):
     def __init__(self) -> None:
         super().__init__()
         self.colours = LIGHT
+        self.class_colours: tuple[str, ...] = CLASS_COLOURS
         self.scale = 1.0
         self._choice = "light"
         self._followers: list[tuple[weakref.ref[QObject], Callable[[Any], None]]] = []
@@ -135,6 +136,14 @@ class Theme(QObject):
         app.setStyleSheet(style_sheet(names, sizes, self.px))
         self._renew_followers()
         self.changed.emit()
+
+    def colour_classes(self, chosen: Sequence[str]) -> None:
+        """Colours of the first classes, as #rrggbb; the others keep those of the palette."""
+        colours = (*chosen, *CLASS_COLOURS[len(chosen) :])
+        if colours != self.class_colours:
+            self.class_colours = colours
+            self._renew_followers()
+            self.changed.emit()
 
     def add_follower(self, target: QObject, renew: Callable[[Any], None]) -> None:
         """See ``follow``."""
@@ -227,7 +236,7 @@ def state_colour(state: ImageState) -> QColor:
 
 def class_colour(value: int) -> QColor:
     """Colour of a class; ``value`` is the pixel value, 1 for the first class."""
-    return QColor(CLASS_COLOURS[(max(value, 1) - 1) % len(CLASS_COLOURS)])
+    return QColor(theme.class_colours[(max(value, 1) - 1) % len(theme.class_colours)])
 
 
 @functools.cache

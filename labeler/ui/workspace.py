@@ -28,7 +28,7 @@ from labeler.ui.progress import ProgressPanel
 from labeler.ui.sides import Sides
 from labeler.ui.stage import Stage
 from labeler.ui.tabs import FittingTabs
-from labeler.ui.theme import M, S
+from labeler.ui.theme import M, S, class_colour, theme
 from labeler.ui.tools import Tool
 from labeler.ui.training import TrainingPanel
 from labeler.ui.trust import TrustPanel
@@ -169,6 +169,7 @@ class Workspace(QWidget):
         self.options.opacity_requested.connect(lambda opacity: self.set_opacity(opacity))
         self.options.tone_requested.connect(self.set_tone)
         self.inspector.class_requested.connect(self.choose_class)
+        self.inspector.colour_requested.connect(self._colour_class)
         self.inspector.history.taken.connect(session.take)
         self.inspector.history.compared.connect(self.stage.compare_with)
         self.tools.held.connect(lambda _name, held: setattr(self.canvas, "comparing", held))
@@ -206,9 +207,20 @@ class Workspace(QWidget):
         """Offer the classes of the project; the one in hand stays in hand, if it is still there."""
         project = self._session.project
         names = () if project is None else project.settings.classes
+        theme.colour_classes(() if project is None else project.settings.colours)
         self.inspector.show_classes(names)
         self._offer_filters()
         self.choose_class(self.canvas.class_value if self.canvas.class_value <= len(names) else 1)
+
+    def _colour_class(self, value: int, colour: str) -> None:
+        project = self._session.project
+        if project is not None:
+            chosen = project.settings.colours
+            colours = [*chosen, *(class_colour(each).name() for each in range(len(chosen) + 1, value + 1))]
+            colours[value - 1] = colour
+            refusal = self._session.save_settings(project.settings.model_copy(update={"colours": tuple(colours)}))
+            self.show_classes()
+            self.toast.say(refusal)
 
     def show_changed(self) -> None:
         """List what the last published model changed."""

@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PySide6.QtCore import QPoint, Qt
+from PySide6.QtGui import QColor
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QLineEdit, QToolButton
+from PySide6.QtWidgets import QColorDialog, QLineEdit, QToolButton
 from pytestqt.qtbot import QtBot
 from sessions import FakeEngine, label, press, start, until
 
@@ -41,6 +42,18 @@ def name_classes(window: MainWindow, qtbot: QtBot, names: str) -> SettingsDialog
     with qtbot.waitActive(window):
         window.activateWindow()  # the offscreen platform has no window manager to do it
     return dialog
+
+
+def choose_colour(window: MainWindow, qtbot: QtBot, value: int, colour: str) -> None:
+    """By the menu key on a class, as a person does."""
+    assert window.workspace is not None
+    button = window.workspace.inspector._classes.button(value)
+    button.customContextMenuRequested.emit(QPoint(2, 2))
+    dialog = next(d for d in window.findChildren(QColorDialog) if d.isVisible())
+    dialog.setCurrentColor(QColor(colour))
+    dialog.accept()
+    with qtbot.waitActive(window):
+        window.activateWindow()
 
 
 def offered(window: MainWindow) -> list[str]:
@@ -76,6 +89,13 @@ def test_classes_are_named_painted_exported_and_added(
     one, two = (shown.pixelColor(canvas.view.to_widget((x, x)).toPoint() + QPoint(3, 3)) for x in (34.0, 12.0))
     assert one.name() != two.name(), "classes differ in colour"
     assert len(set(CLASS_COLOURS)) == len(CLASS_COLOURS)
+
+    choose_colour(window, qtbot, 2, "#aa00ff")
+    assert project.settings.colours == (CLASS_COLOURS[0].lower(), "#aa00ff"), "kept with the project"
+    spot = canvas.view.to_widget((12.0, 12.0)).toPoint() + QPoint(3, 3)
+    assert canvas.grab().toImage().pixelColor(spot).name() not in (one.name(), two.name()), "seen at once"
+    choose_colour(window, qtbot, 2, CLASS_COLOURS[1])
+    assert canvas.grab().toImage().pixelColor(spot).name() == two.name()
     QTest.mouseMove(canvas, canvas.view.to_widget((12.0, 12.0)).toPoint())
     press(canvas, "K")
     assert canvas.class_value == 2, "picked from the mask"

@@ -8,7 +8,8 @@ from labeler.editing.history import Entry, History, Patch
 from labeler.editing.rects import Rect, changed_box, joined, overlap, slices, widened
 from labeler.editing.regions import connected, parts
 from labeler.editing.scribble import Scribble, resolved
-from labeler.editing.smart import alike, alike_in_disc, boxed, snapped_to_edges
+from labeler.editing.smart import alike, alike_in_disc, boxed
+from labeler.editing.snapping import snapped_to_edges
 from labeler.editing.stroke import TILE
 
 __all__ = [

@@ -7,9 +7,10 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from labeler.editing import polygon, regions, smart
+from labeler.editing import polygon, regions
 from labeler.editing.history import Entry, History, Patch, frozen
 from labeler.editing.rects import Rect, changed_box, shifted, slices
+from labeler.editing.snapping import snapped_to_edges
 from labeler.editing.stroke import Stroke
 from labeler.errors import MaskError
 from labeler.records import Mask
@@ -169,7 +170,7 @@ class MaskEditor:
 
     def snap(self, pixels: NDArray[np.uint8]) -> Patch | None:
         """Move the outlines to the edges of an image (H, W) or (H, W, 3)."""
-        made = smart.snapped_to_edges(pixels, self.mask)
+        made = snapped_to_edges(pixels, self.mask)
         return None if made is None else self.put(*made, "snap")
 
     def invert(self, *, value: int = 1) -> Patch | None:

@@ -1,4 +1,4 @@
-"""Tools that look at the image: smart brush, wand, box, snap to edge. They find pixels; the editor paints them.
+"""Tools that look at the image: smart brush, wand, box. They find pixels; the editor paints them.
 
 Images are (H, W) or (H, W, 3) uint8 as displayed, probabilities (H, W) uint8 of foreground.
 Nothing is learned or downloaded.
@@ -12,13 +12,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from labeler.editing.rects import Rect, box_of, slices, widened
+from labeler.editing.rects import Rect, slices, widened
 from labeler.records import Mask
 from labeler.spans import Point
 
 _BOX_SIDE = 256  # longest side at which a box is solved; a larger one is solved coarser
 _SURE_IN, _SURE_OUT = 230, 26  # of 255: p > 0.9 and p < 0.1
-_SNAP_PX = 5
 Chosen = NDArray[np.bool_]
 
 
@@ -131,61 +130,3 @@ def _cut(rgb: NDArray[np.uint8], labels: Mask) -> Chosen:
     found = np.isin(small, (cv2.GC_FGD, cv2.GC_PR_FGD)).astype(np.float32)
     chosen: Chosen = cv2.resize(found, (width, height), interpolation=cv2.INTER_LINEAR) > 0.5
     return chosen
-
-
-def snapped_to_edges(rgb: NDArray[np.uint8], mask: Mask, *, reach: int = _SNAP_PX) -> tuple[Rect, Mask] | None:
-    """The mask with its outlines moved to the strongest edge within ``reach`` pixels; None without foreground.
-
-    Watershed in a band around the outlines: what lies deeper on either side stays. A part or a hole that is thinner
-    than the band keeps its middle.
-    """
-    box = box_of(mask)
-    if box is None:
-        return None
-    rect = widened(box, reach + 2, mask.shape)
-    old = mask[slices(rect)]
-    seeds = _cores(old, reach)
-    blurred = cv2.GaussianBlur(coloured(rgb[slices(rect)]), (0, 0), 1.0)
-    after = _flooded(blurred, seeds)
-    return rect, np.where(after == 255, np.uint8(0), after).astype(np.uint8)
-
-
-def _cores(mask: Mask, reach: int) -> NDArray[np.int32]:
-    """Seeds: 0 in the band around outlines, else the class, and 255 for background."""
-    seeds = np.zeros(mask.shape, np.int32)
-    for value in [255, *np.unique(mask[mask > 0]).tolist()]:
-        part = (mask == (0 if value == 255 else value)).astype(np.uint8)
-        depth = cv2.distanceTransform(cv2.copyMakeBorder(part, 1, 1, 1, 1, cv2.BORDER_REPLICATE), cv2.DIST_L2, 5)
-        depth = depth[1:-1, 1:-1]
-        # The deepest pixels around: where a part is thin, its ridge is what stays.
-        ridge = depth >= cv2.dilate(depth, np.ones((3, 3), np.uint8)) - 0.01
-        kept = (part > 0) & ((depth > reach) | (ridge & (depth > min(1.5, reach))))
-        seeds[kept | _ridges_of_thin(part, kept, ridge)] = value
-    return seeds
-
-
-def _ridges_of_thin(part: Mask, kept: Chosen, ridge: Chosen) -> Chosen:
-    """The ridges of those connected parts of which nothing is kept: no part and no hole may be lost."""
-    _, names = cv2.connectedComponents(part, connectivity=8)
-    return ridge & (part > 0) & ~np.isin(names, np.unique(names[kept]))
-
-
-def _flooded(rgb: NDArray[np.uint8], seeds: NDArray[np.int32]) -> NDArray[np.int32]:
-    """Every pixel of the band given to the seed from which it is reached over the lowest step in colour."""
-    # OpenCV takes no seed on the frame of the image: it is given another one.
-    framed = cv2.copyMakeBorder(seeds, 1, 1, 1, 1, cv2.BORDER_REPLICATE)
-    given = cv2.watershed(cv2.copyMakeBorder(rgb, 1, 1, 1, 1, cv2.BORDER_REPLICATE), framed)[1:-1, 1:-1].copy()
-    # It leaves a line between two seeds; the nearer colour takes it.
-    lines = given <= 0
-    reach = np.ones((3, 3), np.uint8)
-    colours = rgb.astype(np.float32).mean(axis=2)
-    best = np.full(given.shape, np.inf, np.float32)
-    filled = given.copy()
-    for value in np.unique(given[given > 0]).tolist():
-        mine = (given == value).astype(np.float32)
-        count = cv2.boxFilter(mine, -1, (5, 5), normalize=False)
-        mean = cv2.boxFilter(colours * mine, -1, (5, 5), normalize=False) / np.maximum(count, 1)
-        far = np.where(cv2.dilate(mine, reach) > 0, np.abs(colours - mean), np.inf)
-        nearer = lines & (far < best)
-        filled[nearer], best[nearer] = value, far[nearer]
-    return np.where(filled > 0, filled, seeds)

@@ -175,22 +175,45 @@ class TrustPanel(QWidget):
         else:
             said = self.tr("Not calibrated yet: {} of {} labels of the holdout.").format(count, FEWEST)
         self.calibration.setText(said)
+        self._tell_titles()
         tau = evidence.certified_threshold
         self.propose.setVisible(tau is not None)
         if tau is not None:
             share = percent(evidence.certified_share)
             text = self.tr("From {:.3f} on, at most {} are wrong (95 %, from the probes)").format(tau, share)
             self.propose.setText(text)
-        names = (
-            self.tr("Confidence against truth"),
-            self.tr("Wrong among the accepted"),
-            self.tr("Wrong ones left, at most"),
-            self.tr("Has the stream changed? (log 10)"),
+
+    def _tell_titles(self) -> None:
+        """A plot without a point is not drawn; its title says when there will be one."""
+        evidence = self._evidence
+        last, holdout = evidence.history[-1][1] if evidence.history else 0, self.tr("from the first holdout label on")
+        rows = (
+            (
+                self.reliability,
+                self.tr("Confidence against truth"),
+                f"  {len(evidence.pairs)}",
+                evidence.pairs,
+                holdout,
+            ),
+            (self.risk, self.tr("Wrong among the accepted"), "", evidence.pairs, holdout),
+            (
+                self.history,
+                self.tr("Wrong ones left, at most"),
+                f"  {last:,}",
+                evidence.history,
+                self.tr("from the first audit on"),
+            ),
+            (
+                self.drift,
+                self.tr("Has the stream changed? (log 10)"),
+                "",
+                evidence.drift,
+                self.tr("from the first prediction on"),
+            ),
         )
-        last = evidence.history[-1][1] if evidence.history else None
-        figures = (f"  {count}", "", "" if last is None else f"  {last:,}", "")
-        for title, name, figure in zip(self.titles, names, figures, strict=True):
-            title.setText(name + figure)
+        for title, (plot, name, figure, points, when) in zip(self.titles, rows, strict=True):
+            title.setText(name + (figure if points else f" · {when}"))
+            plot.setVisible(bool(points))
 
     def _propose(self) -> None:
         if self._evidence.certified_threshold is not None:

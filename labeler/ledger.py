@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -99,6 +100,15 @@ class Ledger:
         """All labels of an image that are not known to be damaged, oldest first."""
         query = f"{_LABEL} WHERE l.image_id = ? AND NOT l.damaged ORDER BY l.revision"
         return [self._label(row) for row in self._database.rows(query, (image_id,))]
+
+    def judged(self, image_ids: Sequence[int]) -> set[tuple[int, int]]:
+        """(image id, model version) of the predictions of these images that their labels were compared with."""
+        rows = self._database.rows(
+            "SELECT image_id, model_version FROM labels WHERE model_version IS NOT NULL "
+            "AND image_id IN (SELECT value FROM json_each(?))",
+            (json.dumps(list(image_ids)),),
+        )
+        return set(rows)
 
     def next_revision(self, image_id: int) -> int:
         """A number that no label of the image has, damaged ones included."""

@@ -280,9 +280,10 @@ class Project:
         version = None if champion is None else champion.version
         idle = self.catalogue.record_predictions(records, threshold=threshold, champion=version, stands=stands)
         replaced = [(image_id, before) for image_id, before in idle if before != version]
-        # A mask that was replaced but not yet audited is kept until it is.
-        awaited = self.accepts.awaited([image_id for image_id, _ in replaced])
-        self._pixels.keep_previous(replaced, version=version, but=awaited)
+        # A replaced mask is kept until it is audited, and for good if a label was compared with it.
+        ids = [image_id for image_id, _ in replaced]
+        kept = self.accepts.awaited(ids) | self._ledger.judged(ids)
+        self._pixels.keep_previous(replaced, version=version, but=kept)
         self._pixels.delete((image_id, made) for image_id, made in idle if made == version)
 
     def prediction(self, image_id: int) -> tuple[Mask, NDArray[np.uint8], PredictionRecord] | None:

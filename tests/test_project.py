@@ -427,6 +427,20 @@ def test_publish_makes_all_undecided_images_wait_for_the_champion(project: Proje
     assert project.moved_by_round() == {}
 
 
+def test_prediction_that_a_label_was_compared_with_is_kept(project: Project, images: Path) -> None:
+    ids = project.add([item(images / name) for name in "ab"])
+    publish(project)
+    project.record_predictions([predict(project, image_id, 0.5) for image_id in ids], threshold=0.8)
+    commit(project, ids[0])
+    assert project.labels()[0].model_version == 1
+    for version in (2, 3):
+        publish(project)
+        again = [predict(project, image_id, 0.5, version=version) for image_id in ids]
+        project.record_predictions(again, threshold=0.8)
+    kept = [files.prediction_paths(project.predictions_folder, image_id, 1)[0].exists() for image_id in ids]
+    assert kept == [True, False], "the report shows what the person had before them"
+
+
 def test_late_prediction_of_a_retired_version_is_dropped(project: Project, images: Path) -> None:
     (image_id,) = project.add([item(images / "a")])
     publish(project)

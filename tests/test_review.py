@@ -11,6 +11,7 @@ from PySide6.QtTest import QTest
 from pytestqt.qtbot import QtBot
 from sessions import SIDE, FakeEngine, label, paint, square, train, until
 
+from labeler.files import prediction_paths
 from labeler.records import ImageState, VersionStatus
 from labeler.review import Kind, judged, mask_of, versions_of
 from labeler.ui.report import ReportPage
@@ -151,15 +152,17 @@ def test_tile_is_blue_where_predicted_and_red_where_wrong() -> None:
         ({2}, set(), [("✗ dirt", False)]),
         (set(), {1}, [("✗ cell missed", False)]),
         (set(), set(), [("✓ nothing", True)]),
+        (None, {1}, [("its prediction is not kept any more", False)]),
     ],
 )
 def test_each_class_of_a_tile_is_right_or_wrong(
-    predicted: set[int], labelled: set[int], said: list[tuple[str, bool]], qtbot: QtBot
+    predicted: set[int] | None, labelled: set[int], said: list[tuple[str, bool]], qtbot: QtBot
 ) -> None:
     page = ReportPage(lambda item: None)
     qtbot.addWidget(page)
     page.show_judged([], ("cell", "dirt", "hair"))
-    tile = Tile(1, np.zeros((4, 4, 3), np.uint8), frozenset(predicted), frozenset(labelled))
+    found = None if predicted is None else frozenset(predicted)
+    tile = Tile(1, np.zeros((4, 4, 3), np.uint8), found, frozenset(labelled))
 
     assert page.model.verdicts(tile) == said
 
@@ -176,6 +179,13 @@ def test_tile_knows_the_classes_of_both_masks(session: Session, qtbot: QtBot, tm
 
     assert drawn.args is not None
     assert (drawn.args[0].predicted, drawn.args[0].labelled) == (frozenset({1}), frozenset({1, 2}))
+
+    prediction_paths(project.predictions_folder, image_id, item.model_version or 0)[0].unlink()
+    with qtbot.waitSignal(session.tile_ready) as drawn:
+        session.request_tile(item)
+    assert drawn.args is not None
+    assert (drawn.args[0].predicted, drawn.args[0].labelled) == (None, frozenset({1, 2})), "the image is shown"
+    assert drawn.args[0].pixels.any()
 
 
 def test_what_the_last_round_changed_is_listed(

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PySide6.QtCore import QObject, Signal, Slot
 
 from labeler import images, masks
-from labeler.errors import LabelerError
+from labeler.errors import LabelerError, MaskError
 from labeler.files import prediction_paths
 from labeler.project import Project
 from labeler.records import Mask
@@ -26,11 +26,11 @@ _TINT = 0.38
 
 @dataclass(frozen=True, slots=True)
 class Tile:
-    """A drawn tile (h, w, 3) uint8, and the classes that prediction and label hold."""
+    """A drawn tile (h, w, 3) uint8, and the classes that prediction and label hold; None where it is lost."""
 
     image_id: int
     pixels: NDArray[np.uint8]
-    predicted: frozenset[int]
+    predicted: frozenset[int] | None
     labelled: frozenset[int]
 
 
@@ -46,13 +46,19 @@ class TileJob:
 
 
 def draw(job: TileJob) -> Generator[None, None, Tile]:
-    """The tile of one job. LabelerError where a file of it is gone."""
+    """The tile of one job, without a prediction that is gone. LabelerError where another file of it is."""
     yield None  # begun on the lane's thread
     rgb = images.load_rgb8(images.load(job.image, sha256=job.sha256))
-    predicted, labelled = masks.load(job.prediction), masks.load(job.label)
+    labelled = masks.load(job.label)
+    try:
+        predicted = masks.load(job.prediction)
+    except MaskError:
+        predicted = None
     scale = min(1.0, SIDE / max(rgb.shape[:2]))
     size = max(1, round(rgb.shape[1] * scale)), max(1, round(rgb.shape[0] * scale))
     small = cv2.resize(rgb, size, interpolation=cv2.INTER_AREA)
+    if predicted is None:
+        return Tile(job.image_id, small, None, _classes(labelled))
     pair = [cv2.resize(mask, size, interpolation=cv2.INTER_NEAREST) for mask in (predicted, labelled)]
     return Tile(job.image_id, painted(small, *pair), _classes(predicted), _classes(labelled))
 

@@ -56,7 +56,7 @@ def evidence_of(trust: Trust) -> Evidence:
         pairs=pairs,
         history=tuple(_history(trust)),
         drift=tuple(trust.drift()),
-        certified_threshold=_certified(trust, pairs, below=epoch.below if epoch else 0.8075),
+        certified_threshold=_certified(trust, pairs, below=epoch.below if epoch else project.settings.wrong_below),
         is_calibrated=trust.is_calibrated,
         is_alarmed=trust.is_alarmed,
     )

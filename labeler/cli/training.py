@@ -113,7 +113,10 @@ def _rows(result: SimulationResult) -> list[tuple[str, str]]:
         ("threshold", f"{result.threshold:g}"),
         ("mean IoU of accepted masks", _figure(result.mean_accepted_iou)),
         ("smallest IoU of accepted masks", _figure(result.smallest_accepted_iou)),
-        ("accepted masks below 0.8075", f"{result.low} of {result.judged} ({_share(result.low, result.judged)})"),
+        (
+            f"accepted masks below {result.wrong_below:g}",
+            f"{result.low} of {result.judged} ({_share(result.low, result.judged)})",
+        ),
         ("training", f"{result.training_seconds:.1f} s"),
         ("prediction", f"{result.prediction_seconds:.1f} s"),
         ("in all", f"{result.seconds:.1f} s"),

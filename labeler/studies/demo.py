@@ -21,7 +21,7 @@ from labeler.settings import Settings
 from labeler.ships import ARTICLE, ShipsConfig
 from labeler.studies.report import Picture, check_accepted, figures, markdown_table, picture, sheet
 from labeler.studies.samples import write_pairs
-from labeler.studies.simulation import ARTICLE_THRESHOLD, accepted_ious
+from labeler.studies.simulation import accepted_ious
 
 MODEL = "models/ships.safetensors"
 ROUNDS = 2
@@ -154,7 +154,15 @@ def _text(story: Story) -> str:
     counts = ("streamed", "accepted", "labelled", "core", "holdout", "queued", "excluded", "unreadable")
     rounds = ("round", "core", "steps", "seconds", "model", "published", "holdout IoU before", "after")
     versions = ("version", "status", "core", "holdout", "holdout IoU")
-    checks = ("model", "accepted", "waiting", "labelled", "mean IoU", "lowest IoU", f"below {ARTICLE_THRESHOLD}")
+    checks = (
+        "model",
+        "accepted",
+        "waiting",
+        "labelled",
+        "mean IoU",
+        "lowest IoU",
+        f"below {told['wrong_below']:g}",
+    )
     parts = (
         "# The sample's story",
         INTRODUCTION,

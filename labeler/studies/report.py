@@ -17,7 +17,7 @@ from labeler.metrics import mean_iou
 from labeler.oracle import ReferenceOracle
 from labeler.project import Project
 from labeler.records import Image, ImageRecord, Mask
-from labeler.studies.simulation import ARTICLE_THRESHOLD, accepted_ious
+from labeler.studies.simulation import accepted_ious
 
 # Blue, green and red of the Okabe-Ito palette: told apart with any colour vision.
 PREDICTED, RIGHT, WRONG = (86, 180, 233), (0, 158, 115), (213, 94, 0)
@@ -32,6 +32,7 @@ def figures(project: Project) -> dict[str, Any]:
     return {
         **asdict(project.counts()),
         "threshold": project.settings.threshold,
+        "wrong_below": project.settings.wrong_below,
         "champion": None if champion is None else champion.version,
         "versions": [
             {
@@ -72,7 +73,7 @@ def check_accepted(project: Project, oracle: ReferenceOracle) -> None:
         labelled=counts.labelled,
         mean_iou=float(np.mean(ious)) if ious else None,
         lowest_iou=float(np.min(ious)) if ious else None,
-        below=sum(iou < ARTICLE_THRESHOLD for iou in ious),
+        below=sum(iou < project.settings.wrong_below for iou in ious),
     )
 
 

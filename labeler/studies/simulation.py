@@ -14,12 +14,10 @@ from labeler.project import Project
 from labeler.records import ImageState, Progress
 from labeler.studies.walking import Budget, Oracle, SimulatedRound, Walker
 
-ARTICLE_THRESHOLD = 0.8075
-
 
 @dataclass(frozen=True, slots=True)
 class SimulationResult:
-    """The table at the end. IoUs are plain; ``low`` counts accepted masks below 0.8075 against the reference."""
+    """The table at the end. IoUs are plain, with the reference; ``low`` counts accepted masks below ``wrong_below``."""
 
     streamed: int
     accepted: int
@@ -34,6 +32,7 @@ class SimulationResult:
     judged: int
     mean_accepted_iou: float | None
     smallest_accepted_iou: float | None
+    wrong_below: float
     low: int
     low_share: float | None
     training_seconds: float
@@ -74,7 +73,8 @@ def _result(walker: Walker, ended: str) -> SimulationResult:
     project, clock = walker.loop.project, walker.clock
     counts = project.counts()
     ious = np.array(list(accepted_ious(project, walker.oracle).values()))
-    low = int((ious < ARTICLE_THRESHOLD).sum())
+    below = project.settings.wrong_below
+    low = int((ious < below).sum())
     rounds = project.rounds()
     return SimulationResult(
         streamed=counts.streamed,
@@ -90,6 +90,7 @@ def _result(walker: Walker, ended: str) -> SimulationResult:
         judged=len(ious),
         mean_accepted_iou=float(ious.mean()) if ious.size else None,
         smallest_accepted_iou=float(ious.min()) if ious.size else None,
+        wrong_below=below,
         low=low,
         low_share=low / ious.size if ious.size else None,
         training_seconds=clock.training,

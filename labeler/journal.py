@@ -114,8 +114,10 @@ def _content(entry: Entry) -> dict[str, Any]:
 
 
 def _packed(*masks: Mask) -> str:
-    pixels = b"".join(np.ascontiguousarray(mask).tobytes() for mask in masks)
-    return base64.b64encode(zlib.compress(pixels, 1)).decode("ascii")
+    """Runs of a class are what a mask consists of: looking for nothing else is faster, and packs them better."""
+    packer = zlib.compressobj(1, zlib.DEFLATED, zlib.MAX_WBITS, zlib.DEF_MEM_LEVEL, zlib.Z_RLE)
+    pixels = b"".join(packer.compress(np.ascontiguousarray(mask)) for mask in masks) + packer.flush()
+    return base64.b64encode(pixels).decode("ascii")
 
 
 def _line(content: dict[str, Any]) -> bytes:

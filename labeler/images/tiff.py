@@ -25,6 +25,8 @@ from labeler.images.reading import refusal
 # What is wrong with a file reaches the person as an ImageError, not as a line of log.
 logging.getLogger("tifffile").setLevel(logging.CRITICAL)
 
+_READ_BYTES = 4 << 20  # at a time
+
 # Decoded by tifffile in every installation; whatever needs its optional codecs goes to libtiff, always.
 _PLAIN = frozenset((1, 8, 32946, 32773))  # none, deflate (two numbers), PackBits
 _DEFLATE = frozenset((8, 32946))
@@ -97,7 +99,8 @@ def _plainly_coded(page: Any) -> bool:
 def _from_tifffile(page: Any, payload: bytes, name: str, *, indices: bool) -> Raster:
     if int(page.compression) in _DEFLATE:
         _check_deflate(page, payload, name)
-    pixels = np.asarray(page.asarray(maxworkers=1))
+    # All tiles read at once would be one copy of the file, which nothing else can run beside.
+    pixels = np.asarray(page.asarray(maxworkers=1, buffersize=_READ_BYTES))
     if int(page.samplesperpixel) > 1 and int(page.planarconfig) == 2:
         pixels = np.moveaxis(pixels, 0, -1)
     photometric = int(page.photometric)

@@ -152,7 +152,7 @@ def test_tile_is_blue_where_predicted_and_red_where_wrong() -> None:
         ({2}, set(), [("✗ dirt", False)]),
         (set(), {1}, [("✗ cell missed", False)]),
         (set(), set(), [("✓ nothing", True)]),
-        (None, {1}, [("its prediction is not kept any more", False)]),
+        (None, {1}, [("prediction not kept", False)]),
     ],
 )
 def test_each_class_of_a_tile_is_right_or_wrong(

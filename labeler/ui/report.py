@@ -91,7 +91,7 @@ class JudgedModel(QAbstractListModel):
         A sign stands beside the colour, for eyes that tell green and red apart badly.
         """
         if tile.predicted is None:
-            return [(self.tr("its prediction is not kept any more"), False)]
+            return [(self.tr("prediction not kept"), False)]
         if not tile.predicted and not tile.labelled:
             return [("✓ " + self.tr("nothing"), True)]
         right, wrong = tile.predicted & tile.labelled, tile.predicted - tile.labelled

@@ -13,12 +13,13 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from labeler.editing import Entry, MaskEditor, Patch
+from labeler.editing import Edit, Entry, MaskEditor, Patch
 from labeler.errors import MaskError, StorageError
 from labeler.files import write_atomically
 from labeler.records import Mask
 
-_FORMAT = 1
+_FORMAT = 2
+_READ = (1, _FORMAT)  # a line of the first holds the pixels before and after an edit
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -55,7 +56,13 @@ class Journal:
 
         Where it is known to be ``empty`` nothing is packed: a huge one takes most of a second.
         """
-        header = _line({"journal": _FORMAT, "shape": list(base.shape), "pixels": "" if empty else _packed(base)})
+        header = _line(
+            {
+                "journal": _FORMAT,
+                "shape": list(base.shape),
+                "pixels": "" if empty else _text(zlib.compress(np.ascontiguousarray(base).data, 1)),
+            }
+        )
         write_atomically(path, header)
         return cls(path, len(header))
 
@@ -108,16 +115,14 @@ def _refuse(path: Path, error: OSError) -> NoReturn:
 
 
 def _content(entry: Entry) -> dict[str, Any]:
-    if isinstance(entry, Patch):
-        return {"rect": list(entry.rect), "name": entry.name, "pixels": _packed(entry.before, entry.after)}
-    return {"step": entry}
+    if isinstance(entry, str):
+        return {"step": entry}
+    edit = entry.edit if isinstance(entry, Patch) else entry
+    return {"rect": list(edit.rect), "name": edit.name, "delta": _text(edit.delta), "was": edit.was}
 
 
-def _packed(*masks: Mask) -> str:
-    """Runs of a class are what a mask consists of: looking for nothing else is faster, and packs them better."""
-    packer = zlib.compressobj(1, zlib.DEFLATED, zlib.MAX_WBITS, zlib.DEF_MEM_LEVEL, zlib.Z_RLE)
-    pixels = b"".join(packer.compress(np.ascontiguousarray(mask)) for mask in masks) + packer.flush()
-    return base64.b64encode(pixels).decode("ascii")
+def _text(packed: bytes) -> str:
+    return base64.b64encode(packed).decode("ascii")
 
 
 def _line(content: dict[str, Any]) -> bytes:
@@ -172,7 +177,7 @@ def _checked(line: bytes) -> dict[str, Any] | None:
 
 
 def _base(content: dict[str, Any]) -> Mask:
-    if content["journal"] != _FORMAT:
+    if content["journal"] not in _READ:
         raise ValueError("another format")
     height, width = content["shape"]
     if not content["pixels"]:
@@ -189,6 +194,9 @@ def _entry(content: dict[str, Any], shape: tuple[int, ...]) -> Entry:
     y0, x0, y1, x1 = content["rect"]
     if not (0 <= y0 < y1 <= shape[0] and 0 <= x0 < x1 <= shape[1]):
         raise ValueError("outside the mask")
+    if "delta" in content:
+        delta = base64.b64decode(content["delta"], validate=True)
+        return Edit((y0, x0, y1, x1), str(content["name"]), delta, int(content["was"]))
     before, after = _unpacked(content["pixels"], 2 * (y1 - y0) * (x1 - x0)).reshape(2, y1 - y0, x1 - x0)
     return Patch((y0, x0, y1, x1), before, after, str(content["name"]))
 

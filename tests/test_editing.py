@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import tracemalloc
+import zlib
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -398,7 +400,11 @@ def test_restore_stops_at_an_entry_that_does_not_fit() -> None:
     good = stroke(editor, [(5, 5)], diameter=4)
     assert good is not None
     ones = np.ones((4, 4), np.uint8)
+    packed = Patch((0, 0, 4, 4), ones * 0, ones, "brush").edit
     for bad in (
+        replace(packed, was=packed.was + 1),
+        replace(packed, rect=(18, 18, 22, 22)),
+        Patch((0, 0, 4, 4), ones, ones, "brush").edit,
         Patch((0, 0, 4, 4), ones, ones, "brush"),
         Patch((18, 18, 22, 22), ones * 0, ones, "brush"),
         Patch((0, 0, 9, 9), ones * 0, ones, "brush"),
@@ -407,6 +413,15 @@ def test_restore_stops_at_an_entry_that_does_not_fit() -> None:
         with pytest.raises(MaskError, match="does not fit"):
             other.restore([good, bad])
         np.testing.assert_array_equal(other.mask, editor.mask)
+
+
+def test_packed_edit_of_another_size_is_refused() -> None:
+    mask = np.zeros((20, 20), np.uint8)
+    packed = Patch((0, 0, 4, 4), mask[:4, :4], np.ones((4, 4), np.uint8), "brush").edit
+    np.testing.assert_array_equal(packed.patch(mask).after, 1)
+    for size in (15, 17, 1_000_000):
+        with pytest.raises(MaskError, match="another size"):
+            replace(packed, delta=zlib.compress(bytes(size))).patch(mask)
 
 
 def test_ten_thousand_strokes_can_all_be_taken_back() -> None:

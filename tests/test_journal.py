@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import base64
+import json
 import os
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -56,6 +59,33 @@ def test_replay_gives_mask_and_undo_history(tmp_path: Path, base: Mask) -> None:
         getattr(editor, step)()
         np.testing.assert_array_equal(restored.mask, editor.mask)
     np.testing.assert_array_equal(restored.mask, base)
+
+
+def test_journal_of_an_earlier_version_is_replayed(tmp_path: Path, base: Mask) -> None:
+    def line(**content: object) -> bytes:
+        text = json.dumps(content).encode()
+        return b"%08x %s\n" % (zlib.crc32(text), text)
+
+    def packed(pixels: Mask) -> str:
+        return base64.b64encode(zlib.compress(pixels.tobytes())).decode()
+
+    path, after = tmp_path / "7.journal", base[4:8, 4:9] + 1
+    lines = (
+        line(journal=1, shape=[40, 60], pixels=packed(base)),
+        line(rect=[4, 4, 8, 9], name="brush", pixels=packed(np.stack([base[4:8, 4:9], after]))),
+    )
+    path.write_bytes(b"".join(lines))
+    found = Journal.resume(path)
+    assert found is not None
+    journal, draft = found
+    np.testing.assert_array_equal(draft.mask()[4:8, 4:9], after)
+    editor = MaskEditor(draft.base)
+    editor.restore(draft.entries)
+    stroke(editor, journal, 30.0)
+    journal.close()
+    again = Journal.replay(path)
+    assert again is not None
+    np.testing.assert_array_equal(again.mask(), editor.mask)
 
 
 def test_resumed_journal_goes_on_where_it_stopped(tmp_path: Path, base: Mask) -> None:

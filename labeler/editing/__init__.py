@@ -4,7 +4,7 @@ Points are (x, y) in image coordinates as in ``spans``: a shape paints the pixel
 """
 
 from labeler.editing.editor import MaskEditor
-from labeler.editing.history import Entry, History, Patch
+from labeler.editing.history import Edit, Entry, History, Patch
 from labeler.editing.rects import Rect, changed_box, joined, overlap, slices, widened
 from labeler.editing.regions import connected, parts
 from labeler.editing.scribble import Scribble, resolved
@@ -14,6 +14,7 @@ from labeler.editing.stroke import TILE
 
 __all__ = [
     "TILE",
+    "Edit",
     "Entry",
     "History",
     "MaskEditor",

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Iterable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from labeler.editing import polygon, regions
-from labeler.editing.history import Entry, History, Patch, frozen
+from labeler.editing.history import Edit, Entry, History, Patch, frozen
 from labeler.editing.rects import Rect, changed_box, shifted, slices
 from labeler.editing.snapping import snapped_to_edges
 from labeler.editing.stroke import Stroke
@@ -211,8 +212,9 @@ class MaskEditor:
             elif entry == "redo":
                 self.redo()
             else:
-                self._history.push(self._fitting(entry))
-                self._applied(entry)
+                patch = self._fitting(entry)
+                self._history.push(patch)
+                self._applied(patch)
 
     def _applied(self, patch: Patch | None) -> Patch | None:
         if patch is not None:
@@ -228,17 +230,17 @@ class MaskEditor:
             )
         return mask
 
-    def _fitting(self, patch: Patch) -> Patch:
-        y0, x0, y1, x1 = patch.rect
+    def _fitting(self, entry: Patch | Edit) -> Patch:
+        y0, x0, y1, x1 = entry.rect
         inside = 0 <= y0 < y1 <= self.mask.shape[0] and 0 <= x0 < x1 <= self.mask.shape[1]
-        sizes = {patch.before.shape, patch.after.shape}
-        if (
-            not inside
-            or sizes != {(y1 - y0, x1 - x0)}
-            or not np.array_equal(self.mask[slices(patch.rect)], patch.before)
-        ):
+        fits = inside and (
+            zlib.crc32(np.ascontiguousarray(self.mask[slices(entry.rect)]).data) == entry.was
+            if isinstance(entry, Edit)
+            else entry.after.shape == (y1 - y0, x1 - x0) and np.array_equal(self.mask[slices(entry.rect)], entry.before)
+        )
+        if not fits:
             raise MaskError("a recorded stroke does not fit this mask; the strokes before it were restored")
-        return patch
+        return entry.patch(self.mask) if isinstance(entry, Edit) else entry
 
 
 def _kept(mask: Mask) -> Mask:

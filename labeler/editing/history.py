@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import zlib
 from collections import deque
 from dataclasses import dataclass
@@ -10,10 +11,39 @@ from typing import Literal
 import numpy as np
 
 from labeler.editing.rects import Rect, slices
+from labeler.errors import MaskError
 from labeler.records import Mask
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """An edit as history and journal keep it. ``delta``, the packed exclusive or of before and after, leads both ways.
+
+    ``was`` is the checksum of the pixels before it.
+    """
+
+    rect: Rect
+    name: str
+    delta: bytes
+    was: int
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes that it takes."""
+        return len(self.delta) + 256  # and what Python needs around it
+
+    def patch(self, mask: Mask) -> Patch:
+        """The edit as done, or taken back, on ``mask`` (H, W) as it is now; MaskError where it does not fit."""
+        before = mask[slices(self.rect)].copy()
+        packer = zlib.decompressobj()
+        pixels = packer.decompress(self.delta, before.size + 1)
+        if len(pixels) != before.size or not packer.eof:
+            raise MaskError("a recorded stroke has another size than its pixels")
+        delta = np.frombuffer(pixels, np.uint8).reshape(before.shape)
+        return Patch(self.rect, frozen(before), frozen(before ^ delta), self.name)
+
+
+@dataclass(frozen=True, eq=False)
 class Patch:
     """What one edit did: the pixels of ``rect`` before and after it, both (y1 - y0, x1 - x0) and read-only."""
 
@@ -22,21 +52,14 @@ class Patch:
     after: Mask
     name: str
 
+    @functools.cached_property
+    def edit(self) -> Edit:
+        """The same, packed; once, for the history and the journal."""
+        delta = _packed(self.before, self.after)
+        return Edit(self.rect, self.name, delta, zlib.crc32(np.ascontiguousarray(self.before).data))
 
-Entry = Patch | Literal["undo", "redo"]  # what a journal holds
 
-
-@dataclass(frozen=True, slots=True)
-class _Step:
-    """A patch as the history keeps it. ``delta``, the packed exclusive or of before and after, leads both ways."""
-
-    rect: Rect
-    name: str
-    delta: bytes
-
-    @property
-    def nbytes(self) -> int:
-        return len(self.delta) + 256  # and what Python needs around it
+Entry = Patch | Edit | Literal["undo", "redo"]  # what a journal holds
 
 
 class History:
@@ -48,8 +71,8 @@ class History:
     def __init__(self, budget_bytes: int) -> None:
         self._budget = budget_bytes
         self._bytes = 0
-        self._done: deque[_Step] = deque()
-        self._undone: list[_Step] = []
+        self._done: deque[Edit] = deque()
+        self._undone: list[Edit] = []
 
     @property
     def can_undo(self) -> bool:
@@ -63,7 +86,7 @@ class History:
 
     def push(self, patch: Patch) -> None:
         """Append a new edit; what was undone before is forgotten."""
-        step = _Step(patch.rect, patch.name, _packed(patch.before, patch.after))
+        step = patch.edit
         self._bytes += step.nbytes - sum(old.nbytes for old in self._undone)
         self._undone.clear()
         self._done.append(step)
@@ -75,14 +98,14 @@ class History:
         if not self._done:
             return None
         self._undone.append(self._done.pop())
-        return _unpacked(self._undone[-1], mask)
+        return self._undone[-1].patch(mask)
 
     def redo(self, mask: Mask) -> Patch | None:
         """The patch that does the last undone edit of ``mask`` again; the edit counts as done."""
         if not self._undone:
             return None
         self._done.append(self._undone.pop())
-        return _unpacked(self._done[-1], mask)
+        return self._done[-1].patch(mask)
 
 
 def frozen(pixels: Mask) -> Mask:
@@ -97,9 +120,3 @@ def _packed(before: Mask, after: Mask) -> bytes:
     packer = zlib.compressobj(1, zlib.DEFLATED, zlib.MAX_WBITS, zlib.DEF_MEM_LEVEL, zlib.Z_RLE)
     strips = range(0, len(before), 64)
     return b"".join([packer.compress((before[y : y + 64] ^ after[y : y + 64]).data) for y in strips]) + packer.flush()
-
-
-def _unpacked(step: _Step, mask: Mask) -> Patch:
-    before = mask[slices(step.rect)].copy()
-    delta = np.frombuffer(zlib.decompress(step.delta), np.uint8).reshape(before.shape)
-    return Patch(step.rect, frozen(before), frozen(before ^ delta), step.name)

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from fakes import FakeSession, image_record
 from hands import hover
-from PySide6.QtCore import QPoint
+from PySide6.QtCore import QObject, QPoint, Qt, Signal
 from PySide6.QtGui import QColor
-from PySide6.QtWidgets import QAbstractButton, QWidget
+from PySide6.QtWidgets import QAbstractButton, QApplication, QWidget
 from pytestqt.qtbot import QtBot
 
 from labeler.records import ImageState
@@ -110,6 +110,41 @@ def test_states_differ_in_shape_too(qtbot: QtBot) -> None:
         alike = {one, other} == {ImageState.EXCLUDED, ImageState.UNREADABLE}  # both are crossed out
         assert alike or np.abs(drawn[one] - drawn[other]).mean() > 8, (one, other)
     assert state_colour(ImageState.EXCLUDED) != state_colour(ImageState.UNREADABLE)
+
+
+class Desktop(QObject):
+    """Stands for the desktop's own colours; the offscreen platform has none."""
+
+    colorSchemeChanged = Signal(Qt.ColorScheme)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.scheme = Qt.ColorScheme.Light
+
+    def colorScheme(self) -> Qt.ColorScheme:
+        return self.scheme
+
+    def turn(self, scheme: Qt.ColorScheme) -> None:
+        self.scheme = scheme
+        self.colorSchemeChanged.emit(scheme)
+
+
+def test_window_turns_dark_and_light_with_the_desktop(qapp: QApplication, monkeypatch: pytest.MonkeyPatch) -> None:
+    desktop = Desktop()
+    monkeypatch.setattr("labeler.ui.theme.QGuiApplication.styleHints", lambda: desktop)
+    try:
+        theme.apply("system", 1.0)
+        assert theme.colours is LIGHT
+        desktop.turn(Qt.ColorScheme.Dark)
+        assert theme.colours is DARK
+        assert qapp.palette().window().color().name() == DARK.window.lower()
+        desktop.turn(Qt.ColorScheme.Light)
+        assert theme.colours is LIGHT
+        theme.apply("light", 1.0)
+        desktop.turn(Qt.ColorScheme.Dark)
+        assert theme.colours is LIGHT, "a choice of the person stays"
+    finally:
+        theme.apply("light", 1.0)
 
 
 def test_hint_is_shown_beside_the_cursor_and_goes_after_three_uses(qtbot: QtBot, tmp_path: object) -> None:

@@ -162,6 +162,15 @@ def test_random_arms_are_nested_and_all_takes_every_label(tmp_path: Path) -> Non
     assert everything["rounds"][0]["core"] == 8
 
 
+def test_runs_made_earlier_stand_in_the_same_report(tmp_path: Path) -> None:
+    experiment = _experiment(tmp_path, BRIEF, count=8)
+    (first,), _ = _finish(experiment.results(["random-3"], [0]))
+    (second, earlier), told = _finish(experiment.results(["random-4"], [1]))
+    assert (second["arm"], second["seed"]) == ("random-4", 1)
+    assert earlier == first
+    assert sum(isinstance(item, RunStarted) for item in told) == 1
+
+
 def test_other_options_in_the_same_folder_are_refused(tmp_path: Path) -> None:
     _finish(_experiment(tmp_path, BRIEF).results(["random-3"], [0]))
     other = replace(BRIEF, bar=Bar("stepped", 0.3))

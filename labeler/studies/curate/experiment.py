@@ -60,10 +60,10 @@ class Experiment:
     out: Path
 
     def results(self, arms: Sequence[str], seeds: Sequence[int]) -> Generator[Told, None, list[dict[str, Any]]]:
-        """Make the runs that are missing; the results of all."""
+        """Make the runs that are missing; the results of all, and of what else has been run in the folder."""
         self._claim()
-        found = []
-        for run in runs_of(arms, seeds, self.plan.folds):
+        found, wanted = [], runs_of(arms, seeds, self.plan.folds)
+        for run in wanted:
             result = self._result(run)
             yield RunStarted(run, result is not None)
             if result is None:
@@ -71,7 +71,9 @@ class Experiment:
                     result = yield from work
                 yield RunEnded(run, result)
             found.append(result)
-        return found
+        names = {run.name for run in wanted}
+        others = sorted(self.out.glob(f"runs/*/{RESULT}"))
+        return [*found, *(_read(path) for path in others if path.parent.name not in names)]
 
     def _claim(self) -> None:
         """Runs of another stream or plan in the same folder would stand in one table: StorageError."""

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image as PillowImage
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QKeySequence
-from PySide6.QtWidgets import QLabel, QWidget
+from PySide6.QtWidgets import QLabel, QLineEdit, QWidget
 from pytestqt.qtbot import QtBot
 
 from labeler.records import Counts
@@ -137,6 +137,23 @@ def test_settings_dialog_stays_open_with_the_reason_of_a_refusal(qtbot: QtBot) -
     assert dialog.isVisible()
     assert "Patch" in dialog.refusal.text()
     assert "16" in dialog.refusal.text()
+
+
+@pytest.mark.parametrize("typed", ["red", "#12345", "#12345g, #000000"])
+def test_colours_that_are_none_are_refused(qtbot: QtBot, typed: str) -> None:
+    kept = Mock(return_value="")
+    dialog = SettingsDialog(Settings(), Preferences(), kept)
+    qtbot.addWidget(dialog)
+    dialog.show()
+    assert dialog.project is not None
+    line = dialog.project.fields["colours"].control
+    assert isinstance(line, QLineEdit)
+    line.setText(typed)
+    dialog.accept()
+    assert "#E69F00" in dialog.refusal.text()
+    line.setText("#AA00ff, #00ff00")
+    dialog.accept()
+    kept.assert_called_once_with(Settings(colours=("#AA00ff", "#00ff00")))
 
 
 def test_settings_dialog_keeps_what_was_typed_where_the_project_refuses_it(qtbot: QtBot) -> None:

@@ -25,6 +25,7 @@ from labeler.studies.curate.plan import Plan
 from labeler.studies.walking import Clock, SimulatedRound, Walker
 
 TAKEN_AT_ONCE = 64  # files in one transaction of the catalogue
+SITTING = 8  # labels that a sweep asks for at once
 WALKED = "walk_ended"  # event of the project: from here on the truth chooses what is labelled
 
 
@@ -109,12 +110,15 @@ class Curation:
         return agreement
 
     def _short(self, agreement: Agreement) -> list[int]:
-        """Ids of unlabelled images below the bar, the worst first, as many as the program takes for a round."""
+        """Ids of unlabelled images below the bar, the worst first: one sitting, or what a round takes if that is more.
+
+        A long round follows each time: with half as many labels each the last ones would take twice as long.
+        """
         if self.walker.spent():
             return []
         ids = {record.path: record.image_id for record in self._open_images()}
         below = [self.pairs.path(int(index)) for index in agreement.below(self.plan.bar)]
-        wanted, left = max(1, self.loop.labels_until_round), self.walker.left()
+        wanted, left = max(SITTING, self.loop.labels_until_round), self.walker.left()
         found = [ids[path] for path in below if path in ids]
         return found[: wanted if left is None else min(wanted, left)]
 

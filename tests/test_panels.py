@@ -6,8 +6,9 @@ from collections.abc import Iterator
 
 import pytest
 from fakes import version_record
-from PySide6.QtCore import QPointF
+from PySide6.QtCore import QPointF, Qt
 from PySide6.QtGui import QFontMetrics
+from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QLabel
 from pytestqt.qtbot import QtBot
 
@@ -100,6 +101,20 @@ def test_training_panel_says_what_will_be_there_until_a_round_has_run(qtbot: QtB
     assert asked.args == [9]
     panel.begin()
     assert panel.duel.isHidden(), "of the round before"
+
+
+def test_click_on_a_curve_of_the_round_asks_for_its_images(qtbot: QtBot) -> None:
+    panel = TrainingPanel()
+    qtbot.addWidget(panel)
+    panel.resize(400, 900)
+    panel.show()
+    panel.begin()
+    for step in range(1, 11):
+        panel.advance(Progress("training", step, 10, {"loss": 0.5}))
+    QTest.qWait(50)
+    place = panel.loss.getViewBox().mapViewToScene(QPointF(5.0, 0.5))
+    with qtbot.waitSignal(panel.core_requested, timeout=2000):
+        QTest.mouseClick(panel.loss.viewport(), Qt.MouseButton.LeftButton, pos=panel.loss.mapFromScene(place))
 
 
 def test_versions_can_still_be_chosen(qtbot: QtBot) -> None:

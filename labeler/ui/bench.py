@@ -14,7 +14,7 @@ from labeler.editing import MaskEditor
 from labeler.errors import CatalogueDamaged, LabelerError, ProjectLocked, StorageError
 from labeler.images import Pyramid
 from labeler.project import Project
-from labeler.records import Image, ImageRecord, ImageState, Mask, Progress
+from labeler.records import Image, ImageRecord, ImageState, Mask, Progress, Split
 from labeler.ui.announcer import Announcer, Remedy, log
 from labeler.ui.columns import Columns, Ids
 from labeler.ui.desk import Desk
@@ -403,6 +403,11 @@ class Bench(Announcer):
         from labeler.ui import series
 
         return frozenset() if self._project is None else series.new_in_round(self._project, number)
+
+    def core_images(self) -> frozenset[int]:
+        """The images that are trained on: those behind the curves of a round."""
+        labels = [] if self._project is None else self._project.labels(split=Split.CORE)
+        return frozenset(label.image_id for label in labels)
 
     def status(self) -> SessionStatus | None:
         """What ``status_changed`` tells; None without a project."""

@@ -25,6 +25,7 @@ class TrainingPanel(QWidget):
     pause_requested = Signal(bool)
     stop_requested = Signal()
     image_requested = Signal(int)
+    core_requested = Signal()  # the images behind a curve
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -55,6 +56,10 @@ class TrainingPanel(QWidget):
             wraps=True,
         )
         self._loss_line, self._iou_line = self.loss.plot(), self.iou.plot(symbol="o", symbolSize=5)
+        for plot, line in ((self.loss, self._loss_line), (self.iou, self._iou_line)):
+            plot.setToolTip(self.tr("Over all labels that are trained on; a click on the curve lists their images"))
+            line.setCurveClickable(True, width=10)
+            line.sigClicked.connect(lambda: self.core_requested.emit())
         self._series: dict[str, tuple[list[float], list[float]]] = {}
         self._fought: Sequence[tuple[int, float, float]] = ()
         self._paused = False

@@ -182,6 +182,8 @@ class Workspace(QWidget):
         self.training.start_requested.connect(session.start_round)
         self.training.pause_requested.connect(session.pause_round)
         self.training.stop_requested.connect(session.stop_round)
+        core = self.tr("The core: trained on")
+        self.training.core_requested.connect(lambda: self.gallery.show_picked(session.core_images(), core))
         self.progress.rollback_requested.connect(session.rollback)
         for panel in (self.trust, self.progress, self.training):
             panel.image_requested.connect(session.show_image)

@@ -57,3 +57,7 @@ def test_label_train_publish(window: MainWindow, engine: FakeEngine, qtbot: QtBo
     champion = project.champion()
     assert champion is not None
     assert champion.version == 2
+
+    page.training.core_requested.emit()  # as a click on a curve of the round does
+    until(qtbot, lambda: page.gallery.gallery.model.rowCount() == project.counts().core)
+    assert page.gallery.currentIndex() == 1

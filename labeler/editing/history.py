@@ -38,7 +38,7 @@ class Edit:
         packer = zlib.decompressobj()
         pixels = packer.decompress(self.delta, before.size + 1)
         if len(pixels) != before.size or not packer.eof:
-            raise MaskError("a recorded stroke has another size than its pixels")
+            raise MaskError("a recorded stroke does not fit this mask; the strokes before it were restored")
         delta = np.frombuffer(pixels, np.uint8).reshape(before.shape)
         return Patch(self.rect, frozen(before), frozen(before ^ delta), self.name)
 

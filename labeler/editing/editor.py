@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Iterable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from labeler.editing import polygon, regions
-from labeler.editing.history import Edit, Entry, History, Patch, frozen
+from labeler.editing.history import Edit, Entry, History, Patch, checksum, frozen, unfit
 from labeler.editing.rects import Rect, changed_box, shifted, slices
 from labeler.editing.snapping import snapped_to_edges
 from labeler.editing.stroke import Stroke
@@ -231,16 +230,12 @@ class MaskEditor:
         return mask
 
     def _fitting(self, entry: Patch | Edit) -> Patch:
-        y0, x0, y1, x1 = entry.rect
+        edit = entry.edit if isinstance(entry, Patch) else entry
+        y0, x0, y1, x1 = edit.rect
         inside = 0 <= y0 < y1 <= self.mask.shape[0] and 0 <= x0 < x1 <= self.mask.shape[1]
-        fits = inside and (
-            zlib.crc32(np.ascontiguousarray(self.mask[slices(entry.rect)]).data) == entry.was
-            if isinstance(entry, Edit)
-            else entry.after.shape == (y1 - y0, x1 - x0) and np.array_equal(self.mask[slices(entry.rect)], entry.before)
-        )
-        if not fits:
-            raise MaskError("a recorded stroke does not fit this mask; the strokes before it were restored")
-        return entry.patch(self.mask) if isinstance(entry, Edit) else entry
+        if not inside or checksum(self.mask[slices(edit.rect)]) != edit.was:
+            raise unfit()
+        return edit.patch(self.mask)
 
 
 def _kept(mask: Mask) -> Mask:

@@ -35,10 +35,10 @@ class Edit:
     def patch(self, mask: Mask) -> Patch:
         """The edit as done, or taken back, on ``mask`` (H, W) as it is now; MaskError where it does not fit."""
         before = mask[slices(self.rect)].copy()
-        packer = zlib.decompressobj()
-        pixels = packer.decompress(self.delta, before.size + 1)
-        if len(pixels) != before.size or not packer.eof:
-            raise MaskError("a recorded stroke does not fit this mask; the strokes before it were restored")
+        unpacker = zlib.decompressobj()
+        pixels = unpacker.decompress(self.delta, before.size + 1)
+        if len(pixels) != before.size or not unpacker.eof:
+            raise unfit()
         delta = np.frombuffer(pixels, np.uint8).reshape(before.shape)
         return Patch(self.rect, frozen(before), frozen(before ^ delta), self.name)
 
@@ -56,7 +56,7 @@ class Patch:
     def edit(self) -> Edit:
         """The same, packed; once, for the history and the journal."""
         delta = _packed(self.before, self.after)
-        return Edit(self.rect, self.name, delta, zlib.crc32(np.ascontiguousarray(self.before).data))
+        return Edit(self.rect, self.name, delta, checksum(self.before))
 
 
 Entry = Patch | Edit | Literal["undo", "redo"]  # what a journal holds
@@ -106,6 +106,16 @@ class History:
             return None
         self._done.append(self._undone.pop())
         return self._done[-1].patch(mask)
+
+
+def unfit() -> MaskError:
+    """Why a recorded edit cannot be done."""
+    return MaskError("a recorded stroke does not fit this mask; the strokes before it were restored")
+
+
+def checksum(pixels: Mask) -> int:
+    """Of the pixels, in reading order."""
+    return zlib.crc32(np.ascontiguousarray(pixels).data)
 
 
 def frozen(pixels: Mask) -> Mask:

@@ -130,7 +130,7 @@ def test_outlines_snap_to_edges_from_either_side() -> None:
         after = loose * np.uint8(3)
         after[slices(made[0])] = made[1]
         assert set(np.unique(after)) == {0, 3}
-        assert iou(after, mask) > 0.93 > 0.87 > iou(loose, mask)
+        assert iou(after, mask) > 0.95 > iou(loose, mask)
 
 
 def test_outlines_that_no_edge_speaks_against_stay() -> None:

@@ -15,7 +15,7 @@ from labeler.editing.smart import coloured
 from labeler.records import Mask
 
 _REACH = 4  # px that an outline moves at most in a pass
-_PASSES = 2
+_PASSES = 3
 _AROUND = 11  # px, side of the window in which a class's colour is taken
 _INERTIA = 0.35  # times the depth in reaches, beside the share of the contrast that speaks for another class
 _NOISE = 4.0  # of 255: differences in colour that mean nothing

@@ -20,7 +20,7 @@ _AROUND = 11  # px, side of the window in which a class's colour is taken
 _INERTIA = 0.35  # times the depth in reaches, beside the share of the contrast that speaks for another class
 _NOISE = 4.0  # of 255: differences in colour that mean nothing
 _SURE = 1.0  # px inside of the outline, from where a pixel tells its class's colour
-_TILE, _PAD = 512, 32  # px; the pad holds all that a pixel in the tile depends on
+_TILE, _PAD = 512, 40  # px; a pass looks 13 px around a pixel, so the pad holds all that the tile depends on
 
 
 def snapped_to_edges(pixels: NDArray[np.uint8], mask: Mask) -> tuple[Rect, Mask] | None:

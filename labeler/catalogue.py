@@ -131,6 +131,22 @@ class Catalogue:
         found = {row[0]: self._image(row) for row in rows}
         return [found[image_id] for image_id in image_ids]
 
+    def accepted_by_lot(self, most: int) -> list[tuple[ImageRecord, int, str]]:
+        """Accepted images, of more than ``most`` the same ones each time; version and SHA-256 of each one's mask."""
+        ids = self.candidates.lowest("sha256", (ImageState.ACCEPTED,), most)
+        rows = self._database.rows(
+            "SELECT id, model_version, prediction_sha256 FROM images WHERE id IN (SELECT value FROM json_each(?)) "
+            "AND model_version IS NOT NULL",
+            (json.dumps(ids),),
+        )
+        made = {image_id: (version, digest.hex()) for image_id, version, digest in rows}
+        return [(image, *made[image.image_id]) for image in self.images_of(list(made))]
+
+    def count_accepted(self, sure: float) -> int:
+        """How many accepted images have at least this confidence."""
+        row = self._database.row("SELECT count(*) FROM images WHERE state = 'accepted' AND confidence >= ?", (sure,))
+        return 0 if row is None else int(row[0])
+
     def core_to_predict(self, version: int, *, most: int) -> list[ImageRecord]:
         """Of the ``most`` newest labelled images of the core those without a prediction by ``version``."""
         newest = json.dumps(self.candidates.newest_labelled(most, split=Split.CORE))

@@ -24,6 +24,7 @@ POLARITY_PAIRS = 64  # looked at to tell whether brightness says anything
 FEWEST_POLAR = 2  # images of the rarer polarity
 POLAR_CHANCE = 0.05
 MOST_OFTEN = 2  # times as often as the rest
+ACCEPTED_SHARE = 0.8  # of a batch from accepted masks, where there are any: they are many, and the core is few
 FEW_OBJECTS = 3  # in an image
 CLEAR_CONTRAST = 1.0  # standard deviations of the image; below it brightness is not what tells objects
 ALIKE = 0.5  # share of the crops that get look-alikes, where objects are laid over crops
@@ -147,6 +148,15 @@ class Core:
         self.scale = scale
         self._kept = {index: at_scale(pair, scale) for index, pair in self._kept.items()}
 
+    @property
+    def room_mb(self) -> int:
+        """Memory that is left for further pairs, in MiB."""
+        return self._room >> 20
+
+    def is_kept(self, index: int) -> bool:
+        """Whether a pair is in memory."""
+        return index in self._kept
+
     def pair(self, index: int) -> Pair:
         """A decoded pair, from memory where it is kept."""
         if index in self._kept:
@@ -236,28 +246,51 @@ class Batches:
     """Endless random batches of augmented crops; the same ``rng`` gives the same batches."""
 
     def __init__(
-        self, core: Core, settings: Settings, rng: np.random.Generator, *, channels: int, favour_new: bool = False
+        self,
+        core: Core,
+        settings: Settings,
+        rng: np.random.Generator,
+        *,
+        channels: int,
+        favour_new: bool = False,
+        accepted: Core | None = None,
     ) -> None:
-        """``favour_new``: what is new since the champion comes more often, for a network that knows the rest."""
+        """``favour_new``: what is new since the champion comes more often, for a network that knows the rest.
+
+        ``accepted``: images with masks that no person has seen; most of each batch is drawn from them.
+        """
         self.core, self.settings, self.rng, self.channels = core, settings, rng, channels
+        self.accepted = accepted
         self.fresh = [index for index, sample in enumerate(core.samples) if sample.fresh and favour_new]
         self.inverting = settings.invert == "yes" or (settings.invert == "auto" and polarity_varies(core))
         self.paste = settings.paste if is_sparse(core) else 0.0
 
-    def draw(self, count: int, *, stretched: bool = True, pasted: bool = True) -> tuple[Tensor, Tensor, list[int]]:
+    def draw(
+        self, count: int, *, stretched: bool = True, pasted: bool = True
+    ) -> tuple[Tensor, Tensor, tuple[Sample, ...]]:
         """Inputs (count, channels, p, p) float32, targets (count, p, p) int64, and the samples they came from."""
         chosen = self._choose(count)
         stretch = self.settings.stretch if stretched else 0.0
-        pairs = [self.core.pair(index) for index in chosen]
+        pairs = [source.pair(index) for source, index in chosen]
         crops = [self._crop(pair, stretch) for pair in pairs]
         crops = self._pasted(crops, pairs) if pasted else crops
         inputs = np.stack([image for image, _ in crops])
         targets = np.stack([mask for _, mask in crops])
         x = torch.from_numpy(inputs).movedim(-1, 1).expand(-1, self.channels, -1, -1)
-        return self._lit(x, count), torch.from_numpy(targets).long(), chosen
+        samples = tuple(source.samples[index] for source, index in chosen)
+        return self._lit(x, count), torch.from_numpy(targets).long(), samples
 
-    def _choose(self, count: int) -> list[int]:
-        """Up to half of a batch from what is new, at most MOST_OFTEN its share, the rest from the whole core."""
+    def _choose(self, count: int) -> list[tuple[Core, int]]:
+        """ACCEPTED_SHARE of a batch from the accepted, the rest from the core."""
+        taken = round(ACCEPTED_SHARE * count) if self.accepted is not None else 0
+        chosen = [(self.core, index) for index in self._choose_core(count - taken)]
+        if self.accepted is not None:
+            lot = self.rng.integers(len(self.accepted), size=taken)
+            chosen += [(self.accepted, int(index)) for index in lot]
+        return chosen
+
+    def _choose_core(self, count: int) -> list[int]:
+        """Up to half from what is new, at most MOST_OFTEN its share, the rest from the whole core."""
         share = min(0.5, MOST_OFTEN * len(self.fresh) / len(self.core))
         new = round(count * share) if len(self.fresh) < len(self.core) else 0
         chosen = self.rng.choice(self.fresh, new) if new else np.empty(0, np.int64)

@@ -59,6 +59,9 @@ class Settings(_Table):
     retrain_labels: int = _field(4, "New labels that start a round, at least.", "Rounds", ge=1, le=10000)
     retrain_share: float = _field(0.10, "New labels that start a round, as a share of the core.", "Rounds", ge=0, le=1)
     retrain_automatically: bool = _field(True, "Start rounds without being asked.", "Rounds")
+    learn_accepted: bool = _field(
+        True, "Learn from accepted masks too, once hardly anything waits and nearly all of them are sure.", "Rounds"
+    )
     debounce_s: float = _field(
         2.0, "Seconds without a new label before a round starts by itself.", "Rounds", ge=0, le=600
     )
@@ -81,7 +84,7 @@ class Settings(_Table):
     first_steps: int = _field(400, "Most steps of the first round.", "Training", ge=1, le=1_000_000)
     long_steps: int = _field(
         1500,
-        "Most steps of the round from nothing when the core has doubled; 0: no such round.",
+        "Most steps of a long round: from nothing when the core has doubled, or on accepted masks; 0: no such round.",
         "Training",
         ge=0,
         le=1_000_000,

@@ -67,6 +67,7 @@ class TrainingJob:
     from_scratch: bool = False
     version: int = 1
     long: bool = False
+    accepted: tuple[Sample, ...] = ()  # with masks that the gate accepted: learnt beside the core, judging nothing
 
     def steps(self, *, warm: bool) -> int:
         """Most steps of the round; ``warm`` where it goes on from the champion."""
@@ -91,6 +92,7 @@ class RoundResult:
     notes: tuple[str, ...] = field(default=())
     bundle: Bundle | None = None
     recalled: tuple[tuple[float, float], ...] = ()  # challenger's and champion's, on core images that both know
+    accepted_count: int = 0  # accepted masks that were learnt too
 
 
 @dataclass(slots=True)
@@ -114,7 +116,8 @@ def run_round(job: TrainingJob) -> Generator[Progress, None, RoundResult]:
     champion, notes = _champion(job)
     sizing = _sizing(job, core, champion)
     core.rescale(sizing.scale)
-    fit = yield from _fit(job, core, champion, sizing)
+    accepted = yield from _read_accepted(job, core)
+    fit = yield from _fit(job, core, accepted, champion, sizing)
     predictor = Predictor(fit.average, device=job.settings.device)
     before = _champion_predictor(job, champion)
     vectors, recalled = yield from _recall(job, predictor, before, core)
@@ -125,6 +128,7 @@ def run_round(job: TrainingJob) -> Generator[Progress, None, RoundResult]:
     metrics = {
         "core_iou": fit.core_iou,
         "core_count": len(core),
+        "accepted_count": 0 if accepted is None else len(accepted),
         "holdout_iou": float(np.mean(ours)) if ours else None,
         "holdout_count": len(ours),
         "steps": fit.steps,
@@ -144,6 +148,7 @@ def run_round(job: TrainingJob) -> Generator[Progress, None, RoundResult]:
         sha256=digest,
         core_iou=fit.core_iou,
         core_count=len(core),
+        accepted_count=0 if accepted is None else len(accepted),
         judged=judged,
         challenger_ious=ours,
         champion_ious=theirs,
@@ -169,6 +174,21 @@ def _read_core(job: TrainingJob) -> Generator[Progress, None, Core]:
     return core
 
 
+def _read_accepted(job: TrainingJob, core: Core) -> Generator[Progress, None, Core | None]:
+    """As many of the accepted pairs as fit into memory beside the core; what cannot be read is left out."""
+    accepted = Core(job.accepted, classes=core.classes, memory_mb=core.room_mb)
+    usable: list[int] = []
+    for index in range(len(accepted)):
+        if accepted.preload(index):
+            if not accepted.is_kept(index):
+                break
+            usable.append(index)
+        yield Progress("reading", index + 1, len(accepted))
+    accepted.keep_only(usable)
+    accepted.rescale(core.scale)
+    return accepted if usable else None
+
+
 def _champion(job: TrainingJob) -> tuple[ResidualUNet | None, list[str]]:
     """The network to go on from; None (and why) where a round starts from nothing."""
     if job.champion is None or job.from_scratch:
@@ -189,7 +209,9 @@ def _sizing(job: TrainingJob, core: Core, champion: ResidualUNet | None) -> Sizi
     return choose_sizing([core.pair(int(index)).mask for index in shown], job.settings)
 
 
-def _fit(job: TrainingJob, core: Core, champion: ResidualUNet | None, sizing: Sizing) -> Generator[Progress, None, Fit]:
+def _fit(
+    job: TrainingJob, core: Core, accepted: Core | None, champion: ResidualUNet | None, sizing: Sizing
+) -> Generator[Progress, None, Fit]:
     """Train until the stop rule or the last step; smaller batches or lower rates where memory or numbers fail."""
     settings = job.settings.model_copy(update={"base_width": sizing.base_width, "scale": sizing.scale})
     notes: list[str] = []
@@ -197,7 +219,7 @@ def _fit(job: TrainingJob, core: Core, champion: ResidualUNet | None, sizing: Si
     for _ in range(RETRIES + 1):
         torch.manual_seed(job.seed)
         fit = fit_for(settings.model_copy(update={"batch": batch, "lr": lr}), champion)
-        failure = yield from _attempt(job, core, fit, steps=job.steps(warm=champion is not None))
+        failure = yield from _attempt(job, core, accepted, fit, steps=job.steps(warm=champion is not None))
         if failure is None:
             fit.notes.extend(notes)
             return fit
@@ -217,22 +239,24 @@ def fit_for(settings: Settings, champion: ResidualUNet | None = None) -> Fit:
     return Fit(network, ResidualUNet(network.config), settings.batch, settings.lr, champion is not None)
 
 
-def _attempt(job: TrainingJob, core: Core, fit: Fit, *, steps: int) -> Generator[Progress, None, str | None]:
+def _attempt(
+    job: TrainingJob, core: Core, accepted: Core | None, fit: Fit, *, steps: int
+) -> Generator[Progress, None, str | None]:
     """Run the steps; None on success, else a sentence that says what failed."""
     try:
-        trainer = Trainer(job.settings, job.seed, core, fit, steps=steps)
+        trainer = Trainer(job.settings, job.seed, core, fit, steps=steps, accepted=accepted)
         for step in range(steps):
             if step == trainer.held_from:
                 yield from trainer.hold_statistics(step, steps)
             loss, chosen = trainer.step(step)
             if not math.isfinite(loss):
-                names = ", ".join(sorted({core.samples[index].image_path.name for index in chosen}))
+                names = ", ".join(sorted({sample.image_path.name for sample in chosen}))
                 return f"the loss became {loss} at step {step + 1} with {names}"
             fit.steps = step + 1
             yield Progress("training", step + 1, steps, {"loss": loss, "lr": trainer.lr(step)})
             if (step + 1) % CHECK_EVERY == 0 or step + 1 == steps:
                 yield from trainer.check(step + 1, steps)
-                if fit.core_iou >= STOP_IOU:
+                if fit.core_iou >= STOP_IOU and accepted is None:
                     break
         if not_finite(fit.average):
             return f"the weights became infinite within {fit.steps} steps"
@@ -251,7 +275,9 @@ def not_finite(network: nn.Module) -> bool:
 class Trainer:
     """Optimiser, schedule and averaged weights of one attempt."""
 
-    def __init__(self, settings: Settings, seed: int, core: Core, fit: Fit, *, steps: int) -> None:
+    def __init__(
+        self, settings: Settings, seed: int, core: Core, fit: Fit, *, steps: int, accepted: Core | None = None
+    ) -> None:
         self.core, self.fit, self.total = core, fit, steps
         self.device = choose_device(settings.device)
         self.dtype = autocast_dtype(self.device)
@@ -265,7 +291,7 @@ class Trainer:
         self.held_from = 0 if fit.warm else round(HELD_FROM * steps)
         self.held = False
         channels = self.network.config.in_channels
-        self.batches = Batches(core, settings, rng, channels=channels, favour_new=fit.warm)
+        self.batches = Batches(core, settings, rng, channels=channels, favour_new=fit.warm, accepted=accepted)
         self.optimiser = torch.optim.AdamW(
             self.network.parameters(), lr=fit.lr, weight_decay=WEIGHT_DECAY, fused=self.device.type != "mps"
         )
@@ -278,12 +304,12 @@ class Trainer:
         phase = (step - warm_up) / max(1, self.total - warm_up)
         return self.fit.lr * (LOWEST_LR + (1 - LOWEST_LR) * 0.5 * (1 + math.cos(math.pi * phase)))
 
-    def step(self, step: int) -> tuple[float, list[int]]:
+    def step(self, step: int) -> tuple[float, tuple[Sample, ...]]:
         """One step; returns its loss and the samples it saw."""
         with self.pace.step():
             return self._step(step)
 
-    def _step(self, step: int) -> tuple[float, list[int]]:
+    def _step(self, step: int) -> tuple[float, tuple[Sample, ...]]:
         stretched, pasted = step < PLAIN_FROM * self.total, self.fit.warm or step >= PASTED_FROM * self.total
         x, target, chosen = self.batches.draw(self.fit.batch, stretched=stretched, pasted=pasted)
         for group in self.optimiser.param_groups:

@@ -413,6 +413,54 @@ def test_long_round_is_made_where_hardly_anything_waits_and_the_core_has_grown(l
     assert not loop.long_round_due()
 
 
+def test_what_the_long_round_made_of_the_stream_is_learnt_once_nothing_waits(
+    loop: Loop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("labeler.loop.FEWEST_ACCEPTED", 5)
+    loop.project.save_settings(loop.project.settings.model_copy(update={"long_steps": 50, "retrain_labels": 2}))
+    _label(loop, 4)
+    _publish(loop)
+    waiting = [record.image_id for record in loop.project.images(state=ImageState.POOL)]
+    _record(loop, waiting[0], 0.99)  # by a model that was made in haste
+    job = loop.freeze_round()
+    assert (job.long, job.from_scratch, job.accepted) == (True, True, ())
+    loop.finish_round(job, _result(job))
+    for image_id in waiting[1:6]:
+        _record(loop, image_id, 0.99)
+    assert loop.project.counts().accepted == 6
+    assert not loop.round_due()  # six others wait
+    for image_id in waiting[6:]:
+        loop.exclude(image_id)
+    assert loop.new_labels == 0
+    assert loop.round_due()
+    job = loop.freeze_round()
+    assert (job.long, job.from_scratch, job.champion is not None) == (True, False, True)
+    assert {sample.image_path for sample in job.accepted} == {loop.project.image(at).path for at in waiting[1:6]}
+    assert all(files.sha256_of_file(sample.mask_path) == sample.mask_sha256 for sample in job.accepted)
+    assert not {sample.image_sha256 for sample in job.accepted} & {s.image_sha256 for s in (*job.core, *job.holdout)}
+    loop.finish_round(job, replace(_result(job), accepted_count=5))
+    assert loop.project.versions()[-1].metrics["accepted"] == 5
+    assert not loop.round_due()
+
+
+@pytest.mark.parametrize(("fewest", "confidence", "due"), [(50, 0.99, False), (5, 0.85, False), (5, 0.99, True)])
+def test_few_or_doubtful_accepted_masks_are_not_worth_a_round(
+    loop: Loop, monkeypatch: pytest.MonkeyPatch, fewest: int, confidence: float, due: bool
+) -> None:
+    monkeypatch.setattr("labeler.loop.FEWEST_ACCEPTED", fewest)
+    loop.project.save_settings(loop.project.settings.model_copy(update={"long_steps": 50, "retrain_labels": 2}))
+    _label(loop, 4)
+    _publish(loop)
+    job = loop.freeze_round()
+    loop.finish_round(job, _result(job))
+    for record in loop.project.images(state=ImageState.POOL):
+        _record(loop, record.image_id, confidence)
+    assert loop.project.counts().accepted == 12
+    assert loop.round_due() is due
+    loop.project.save_settings(loop.project.settings.model_copy(update={"learn_accepted": False}))
+    assert not loop.round_due()
+
+
 def test_no_round_is_due_once_the_core_is_gone(loop: Loop) -> None:
     loop.project.save_settings(loop.project.settings.model_copy(update={"long_steps": 50}))
     labelled = _label(loop, 4)

@@ -302,7 +302,7 @@ def test_bright_objects_are_pasted_over_dark_ones_only_where_inversion_says_noth
     for invert in ("no", "yes"):
         settings = QUICK.model_copy(update={"brightness": 0.0, "stretch": 0.0, "paste": 1.0, "invert": invert})
         x, target, chosen = Batches(core, settings, np.random.default_rng(0), channels=3).draw(60)
-        bright = torch.tensor([index == 0 for index in chosen]).view(-1, 1, 1)
+        bright = torch.tensor([sample == core.samples[0] for sample in chosen]).view(-1, 1, 1)
         if invert == "yes":  # the sign of a whole crop is drawn anew
             bright = torch.stack([tile[0][mask > 0].max() > 0 for tile, mask in zip(x, target, strict=True)])
             bright = bright.view(-1, 1, 1)
@@ -412,8 +412,8 @@ def test_new_labels_come_more_often_where_the_network_knows_the_rest(tmp_path: P
         samples[3] = replace(samples[3], fresh=True)
         core = Core(samples, classes=1, memory_mb=64)
         batches = Batches(core, QUICK, np.random.default_rng(0), channels=3, favour_new=favour_new)
-        chosen = [index for _ in range(30) for index in batches.draw(4)[2]]
-        assert low <= chosen.count(3) / len(chosen) < high
+        chosen = [sample for _ in range(30) for sample in batches.draw(4)[2]]
+        assert low <= chosen.count(samples[3]) / len(chosen) < high
 
 
 def test_round_from_nothing_sees_new_labels_as_often_as_old_ones(job: TrainingJob) -> None:
@@ -489,3 +489,40 @@ def test_scale_that_no_model_file_may_claim_is_refused_in_the_settings() -> None
     with pytest.raises(SettingsError, match=r"scale: .*0\.015625 to 1"):
         settings_from({"scale": 0.01}, source="project.toml")
     assert settings_from({"scale": 0.0}, source="project.toml").scale == 0
+
+
+def test_accepted_masks_are_learnt_but_what_cannot_be_read_is_left_out(job: TrainingJob, tmp_path: Path) -> None:
+    accepted = _samples(tmp_path, 4, seed=3)
+    accepted[0].mask_path.write_bytes(b"damaged")
+    accepted[1].image_path.unlink()
+    result, _ = _run(replace(job, accepted=accepted))
+    assert result.accepted_count == 2
+    assert result.core_count == 4
+    assert checkpoint.load(result.path).metrics["accepted_count"] == 2
+    assert _run(job)[0].accepted_count == 0
+
+
+def test_accepted_masks_get_the_memory_that_the_core_leaves(tmp_path: Path) -> None:
+    core = Core(_samples(tmp_path, 2), classes=1, memory_mb=1)
+    assert core.room_mb == 1
+    core.preload(0)
+    assert core.room_mb == 0
+    job = TrainingJob(tuple(core.samples), (), tmp_path / "0001.safetensors", QUICK, 0, accepted=tuple(core.samples))
+    assert drain(training._read_accepted(job, core)) is None
+
+
+def test_most_of_a_batch_is_drawn_from_the_accepted_masks(tmp_path: Path) -> None:
+    core, accepted = (Core(_samples(tmp_path, 3, seed=seed), classes=1, memory_mb=64) for seed in (1, 3))
+    batches = Batches(core, QUICK, np.random.default_rng(0), channels=3, accepted=accepted)
+    drawn = [sample for _ in range(10) for sample in batches.draw(10)[2]]
+    assert sum(sample in accepted.samples for sample in drawn) == 80
+    assert {*drawn} == {*core.samples, *accepted.samples}
+
+
+def test_round_on_accepted_masks_does_not_end_once_the_core_is_known(
+    job: TrainingJob, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(training, "STOP_IOU", 0.0)
+    monkeypatch.setattr(training, "CHECK_EVERY", 4)
+    assert _run(job)[0].steps == 4
+    assert _run(replace(job, accepted=_samples(tmp_path, 2, seed=3)))[0].steps == 12

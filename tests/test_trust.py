@@ -381,7 +381,7 @@ def test_no_holdout_image_ever_enters_a_batch(tmp_path: Path, pictures: Path, mo
 
     def noted(self: Batches, *arguments: object, **named: object) -> object:
         answer = draw(self, *arguments, **named)
-        drawn.update(self.core.samples[index].image_sha256 for index in answer[2])
+        drawn.update(sample.image_sha256 for sample in answer[2])
         return answer
 
     monkeypatch.setattr(Batches, "draw", noted)

@@ -131,9 +131,11 @@ class Catalogue:
         found = {row[0]: self._image(row) for row in rows}
         return [found[image_id] for image_id in image_ids]
 
-    def accepted_by_lot(self, most: int) -> list[tuple[ImageRecord, int, str]]:
-        """Accepted images, of more than ``most`` the same ones each time; version and SHA-256 of each one's mask."""
-        ids = self.candidates.lowest("sha256", (ImageState.ACCEPTED,), most)
+    def some_accepted(self, most: int) -> list[tuple[ImageRecord, int, str]]:
+        """Accepted images, version and SHA-256 of each one's mask; of many half the least sure, half by lot."""
+        state = (ImageState.ACCEPTED,)
+        least_sure = self.candidates.lowest("confidence", state, most // 2)
+        ids = sorted({*least_sure, *self.candidates.lowest("sha256", state, most // 2)})
         rows = self._database.rows(
             "SELECT id, model_version, prediction_sha256 FROM images WHERE id IN (SELECT value FROM json_each(?)) "
             "AND model_version IS NOT NULL",

@@ -44,6 +44,7 @@ GROWN = 1.05
 # as good as labels: with 297 nuclei, 12 % of them wrong and a mean confidence of 0.89, the next model was no better.
 FEWEST_ACCEPTED, MOST_ACCEPTED = 50, 2000
 SURE, NEARLY_ALL = 0.93, 0.9
+LONG_ROUNDS = 3  # the first and two on its accepted masks; after them only a larger core is worth another one
 CORE_OF_ITS_OWN = 4  # of ``first_labels``: the core that is worth more than what an adopted model has learnt elsewhere
 
 
@@ -273,7 +274,7 @@ class Loop:
         """Whether the core has doubled since the last long round, or grown by a twentieth while hardly anything waits.
 
         What was learnt in haste is learnt anew: the first model too, while its queue is worked off. And once hardly
-        anything waits, what the first long round has made of the stream is learnt too.
+        anything waits, what the first long round has made of the stream is learnt too, and what comes of that.
         """
         settings, versions = self.project.settings, self.project.versions()
         if self.project.champion() is None or settings.long_steps == 0:
@@ -283,7 +284,8 @@ class Loop:
         # A round from nothing throws away what an adopted model brought: not before the core is large enough.
         adopted, counts = any("adopted" in version.metrics for version in versions), self.project.counts()
         if self._is_settled() and not adopted:
-            return (len(long) == 1 and self._trusts_accepted()) or counts.core >= GROWN * known
+            untaught = 0 < len(long) < LONG_ROUNDS and self.project.count_to_predict() == 0
+            return (untaught and self._trusts_accepted()) or counts.core >= GROWN * known
         return counts.core >= max(2 * known, CORE_OF_ITS_OWN * settings.first_labels if adopted else 1)
 
     def _is_settled(self) -> bool:
@@ -346,7 +348,7 @@ class Loop:
         )
 
     def _accepted_samples(self) -> tuple[Sample, ...]:
-        """Some of the masks that long rounds have made and the gate has accepted, by lot.
+        """Some of the masks that long rounds have made and the gate has accepted.
 
         None as long as more than a few images wait: then they are only the easy ones.
         """
@@ -356,7 +358,7 @@ class Loop:
         folder = self.project.predictions_folder
         return tuple(
             Sample(image.path, prediction_paths(folder, image.image_id, made_by)[0], image.sha256, digest)
-            for image, made_by, digest in self.project.catalogue.accepted_by_lot(MOST_ACCEPTED)
+            for image, made_by, digest in self.project.catalogue.some_accepted(MOST_ACCEPTED)
             if made_by in makers and image.confidence is not None and image.confidence >= SURE
         )
 

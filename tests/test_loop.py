@@ -432,15 +432,24 @@ def test_what_the_long_round_made_of_the_stream_is_learnt_once_nothing_waits(
     for image_id in waiting[6:]:
         loop.exclude(image_id)
     assert loop.new_labels == 0
+    assert not loop.round_due()  # the champion has not seen what the first model accepted
+    _record(loop, waiting[0], 0.99)
     assert loop.round_due()
     job = loop.freeze_round()
     assert (job.long, job.from_scratch, job.champion is not None) == (True, False, True)
-    assert {sample.image_path for sample in job.accepted} == {loop.project.image(at).path for at in waiting[1:6]}
+    assert {sample.image_path for sample in job.accepted} == {loop.project.image(at).path for at in waiting[:6]}
     assert all(files.sha256_of_file(sample.mask_path) == sample.mask_sha256 for sample in job.accepted)
     assert not {sample.image_sha256 for sample in job.accepted} & {s.image_sha256 for s in (*job.core, *job.holdout)}
-    loop.finish_round(job, replace(_result(job), accepted_count=5))
-    assert loop.project.versions()[-1].metrics["accepted"] == 5
-    assert not loop.round_due()
+    loop.finish_round(job, replace(_result(job), accepted_count=6))
+    assert loop.project.versions()[-1].metrics["accepted"] == 6
+    for turn in range(2):  # once more with what that model makes of them, and no further
+        assert not loop.round_due()
+        for image_id in waiting[:6]:
+            _record(loop, image_id, 0.99)
+        assert loop.round_due() is (turn == 0)
+        job = loop.freeze_round()
+        assert job.long is (turn == 0)
+        loop.finish_round(job, _result(job))
 
 
 @pytest.mark.parametrize(("fewest", "confidence", "due"), [(50, 0.99, False), (5, 0.85, False), (5, 0.99, True)])

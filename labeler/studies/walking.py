@@ -97,7 +97,7 @@ class Walker:
             if not self._round_due():
                 if self.spent():
                     return self.spent()
-                if sweep and (yield from self._predict(sweep=True)) and self.loop.queue(limit=1):
+                if sweep and (yield from self._predict(sweep=True)) and (self.loop.queue(limit=1) or self._round_due()):
                     continue
                 return "nothing waits"
             yield (yield from self.round())

@@ -36,10 +36,12 @@ QUICK = Settings(
 )
 
 
-def _run(folder: Path, count: int, **budget: float) -> tuple[SimulationResult, list[SimulatedRound], Project]:
+def _run(
+    folder: Path, count: int, settings: Settings = QUICK, **budget: float
+) -> tuple[SimulationResult, list[SimulatedRound], Project]:
     for _ in write_pairs(folder / "set", count, seed=1, choice=lambda _: SMALL):
         pass
-    project = Project.create(folder / "project", settings=QUICK)
+    project = Project.create(folder / "project", settings=settings)
     for _ in take_up(project, [str(folder / "set" / "images")]):
         pass
     told: list[Progress | SimulatedRound] = []
@@ -125,3 +127,18 @@ def test_oracle_lists_its_folder_once_and_again_for_a_mask_that_came_later(
         late.unlink()
         with pytest.raises(MaskError, match="no reference mask"):
             oracle.mask(last)
+
+
+def test_accepted_masks_are_learnt_twice_once_nothing_waits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("labeler.loop.FEWEST_ACCEPTED", 5)
+    monkeypatch.setattr("labeler.loop.SURE", 0.0)
+    _, lines, project = _run(tmp_path, 14, QUICK.model_copy(update={"long_steps": 20, "threshold": 0.0}))
+    with project:
+        assert len(lines) == 4
+        assert [version.metrics["long"] for version in project.versions()] == [False, True, True, True]
+        accepted = [version.metrics["accepted"] for version in project.versions()]
+        assert accepted[:2] == [0, 0]
+        assert accepted[2] == 10
+        assert accepted[3] > 0
+        assert project.counts().labelled == 4
+        assert project.count_to_predict() == 0

@@ -131,17 +131,20 @@ class Catalogue:
         found = {row[0]: self._image(row) for row in rows}
         return [found[image_id] for image_id in image_ids]
 
-    def some_accepted(self, most: int) -> list[tuple[ImageRecord, int, str]]:
-        """Accepted images, version and SHA-256 of each one's mask; of many half the least sure, half by lot."""
+    def some_accepted(self, most: int) -> list[tuple[ImageRecord, str, int]]:
+        """Accepted images, SHA-256 of each one's mask, and the newest version that made it or bears it out.
+
+        Of many half the least sure, half by lot.
+        """
         state = (ImageState.ACCEPTED,)
         least_sure = self.candidates.lowest("confidence", state, most // 2)
         ids = sorted({*least_sure, *self.candidates.lowest("sha256", state, most // 2)})
         rows = self._database.rows(
-            "SELECT id, model_version, prediction_sha256 FROM images WHERE id IN (SELECT value FROM json_each(?)) "
-            "AND model_version IS NOT NULL",
+            "SELECT id, prediction_sha256, max(model_version, coalesce(swept_version, 0)) FROM images "
+            "WHERE id IN (SELECT value FROM json_each(?)) AND model_version IS NOT NULL",
             (json.dumps(ids),),
         )
-        made = {image_id: (version, digest.hex()) for image_id, version, digest in rows}
+        made = {image_id: (digest.hex(), version) for image_id, digest, version in rows}
         return [(image, *made[image.image_id]) for image in self.images_of(list(made))]
 
     def count_accepted(self, sure: float) -> int:

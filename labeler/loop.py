@@ -284,14 +284,19 @@ class Loop:
         # A round from nothing throws away what an adopted model brought: not before the core is large enough.
         adopted, counts = any("adopted" in version.metrics for version in versions), self.project.counts()
         if self._is_settled() and not adopted:
-            untaught = 0 < len(long) < LONG_ROUNDS and self.project.count_to_predict() == 0
-            return (untaught and self._trusts_accepted()) or counts.core >= GROWN * known
+            return self._is_untaught(long) or counts.core >= GROWN * known
         return counts.core >= max(2 * known, CORE_OF_ITS_OWN * settings.first_labels if adopted else 1)
 
     def _is_settled(self) -> bool:
         """Whether hardly anything waits."""
         counts = self.project.counts()
         return counts.queued + counts.pool < self.project.settings.retrain_labels
+
+    def _is_untaught(self, long: Sequence[VersionRecord]) -> bool:
+        """Whether a champion of a ``long`` round has seen all there is, and accepted masks are still to be learnt."""
+        champion = self.project.champion()
+        known = champion is not None and champion.version in {version.version for version in long}
+        return known and len(long) < LONG_ROUNDS and self.project.count_to_predict() == 0 and self._trusts_accepted()
 
     def _trusts_accepted(self) -> bool:
         """Whether accepted masks are worth learning: enough of them, and nearly all as good as labels."""
@@ -348,7 +353,7 @@ class Loop:
         )
 
     def _accepted_samples(self) -> tuple[Sample, ...]:
-        """Some of the masks that long rounds have made and the gate has accepted.
+        """Some of the masks that the gate has accepted and models of long rounds have made or bear out.
 
         None as long as more than a few images wait: then they are only the easy ones.
         """
@@ -357,9 +362,9 @@ class Loop:
             return ()
         folder = self.project.predictions_folder
         return tuple(
-            Sample(image.path, prediction_paths(folder, image.image_id, made_by)[0], image.sha256, digest)
-            for image, made_by, digest in self.project.catalogue.some_accepted(MOST_ACCEPTED)
-            if made_by in makers and image.confidence is not None and image.confidence >= SURE
+            Sample(image.path, prediction_paths(folder, image.image_id, image.model_version)[0], image.sha256, digest)
+            for image, digest, version in self.project.catalogue.some_accepted(MOST_ACCEPTED)
+            if version in makers and image.model_version is not None and (image.confidence or 0) >= SURE
         )
 
     def _sample(self, label: LabelRecord, mark: int) -> Sample:

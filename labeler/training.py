@@ -49,6 +49,7 @@ HELD_FROM = 0.6
 # still told by one of them alone after 400 steps; without it 50 are enough, and the rest is learnt then.
 PASTED_FROM = 0.2
 PLAIN_FROM = 0.8  # of the steps, after which crops are no longer stretched: the last word have pixels as they are
+GOING_ON = 2 / 3  # of the steps of a long round, where it goes on from the champion with accepted masks
 RETRIES = 3
 STOP_IOU = 0.985  # mean IoU on the core (eval mode, averaged weights) at which nothing is left to learn
 
@@ -72,7 +73,7 @@ class TrainingJob:
     def steps(self, *, warm: bool) -> int:
         """Most steps of the round; ``warm`` where it goes on from the champion."""
         if self.long:
-            return self.settings.long_steps
+            return round(GOING_ON * self.settings.long_steps) if self.accepted else self.settings.long_steps
         return self.settings.steps if warm else self.settings.first_steps
 
 

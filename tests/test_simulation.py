@@ -132,6 +132,7 @@ def test_oracle_lists_its_folder_once_and_again_for_a_mask_that_came_later(
 def test_accepted_masks_are_learnt_twice_once_nothing_waits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("labeler.loop.FEWEST_ACCEPTED", 5)
     monkeypatch.setattr("labeler.loop.SURE", 0.0)
+    monkeypatch.setattr("labeler.loop.is_published", lambda *_, **__: True)
     _, lines, project = _run(tmp_path, 14, QUICK.model_copy(update={"long_steps": 20, "threshold": 0.0}))
     with project:
         assert len(lines) == 4

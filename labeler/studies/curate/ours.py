@@ -19,13 +19,14 @@ from labeler.inference import Predictor
 from labeler.loop import Loop
 from labeler.project import Project
 from labeler.records import ImageRecord, ImageState, LabelRecord, Progress
-from labeler.studies.curate.agreement import Agreement, measure
+from labeler.studies.curate.agreement import Agreement, Bar, measure
 from labeler.studies.curate.pairs import Indices, Pairs, PairsOracle, stream_items
 from labeler.studies.curate.plan import Plan
 from labeler.studies.walking import Clock, SimulatedRound, Walker
 
 TAKEN_AT_ONCE = 64  # files in one transaction of the catalogue
 SITTING = 8  # labels that a sweep asks for at once
+NEARLY = 0.03  # plain IoU above the bar that is labelled too, once: of as many fresh images some like it fall short
 WALKED = "walk_ended"  # event of the project: from here on the truth chooses what is labelled
 
 
@@ -94,7 +95,7 @@ class Curation:
             if agreement is None or champion.version != version:
                 version = champion.version
                 agreement = yield from self._measured(champion.path, version)
-            asked = self._short(agreement)
+            asked = self._short(agreement, nearly=not passes)
             labels, below = self.project.counts().labelled, len(agreement.below(self.plan.bar))
             passes.append(SweepPass(len(passes) + 1, labels, agreement, below, len(asked)))
             yield passes[-1]
@@ -109,15 +110,17 @@ class Curation:
         self.clock.prediction += time.monotonic() - begin
         return agreement
 
-    def _short(self, agreement: Agreement) -> list[int]:
-        """Ids of unlabelled images below the bar, the worst first: one sitting, or what a round takes if that is more.
+    def _short(self, agreement: Agreement, *, nearly: bool) -> list[int]:
+        """Ids of unlabelled images below the bar, or ``nearly``, the worst first: one sitting, or what a round takes if
+        that is more.
 
         A long round follows each time: with half as many labels each the last ones would take twice as long.
         """
         if self.walker.spent():
             return []
         ids = {record.path: record.image_id for record in self._open_images()}
-        below = [self.pairs.path(int(index)) for index in agreement.below(self.plan.bar)]
+        bar = Bar("iou", self.plan.bar.plain + NEARLY) if nearly else self.plan.bar
+        below = [self.pairs.path(int(index)) for index in agreement.below(bar)]
         wanted, left = max(SITTING, self.loop.labels_until_round), self.walker.left()
         found = [ids[path] for path in below if path in ids]
         return found[: wanted if left is None else min(wanted, left)]

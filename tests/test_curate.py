@@ -93,6 +93,19 @@ def test_ours_labels_until_no_image_without_a_label_falls_short(tmp_path: Path) 
         assert project.counts().labelled == result["labels"]
 
 
+def test_what_nearly_falls_short_is_labelled_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # A bar that everything reaches, and a margin that takes in all.
+    monkeypatch.setattr("labeler.studies.curate.ours.NEARLY", 2.0)
+    changes = {**PLAN.changes, "threshold": 0.0, "long_steps": 0}
+    experiment = _experiment(tmp_path, replace(PLAN, bar=Bar("iou", 0.0), changes=changes))
+    (result,), _ = _finish(experiment.results(["ours"], [0]))
+    assert [item["below"] for item in result["passes"]] == [0, 0]
+    assert [item["asked"] for item in result["passes"]] == [8, 0]
+    assert result["labels"] == result["walk_labels"] + 8
+    (again,), _ = _finish(experiment.results(["ours"], [0]))
+    assert again["labels"] == result["labels"]
+
+
 def test_stopped_run_goes_on_where_it_was_and_a_done_one_is_left_alone(tmp_path: Path) -> None:
     experiment = _experiment(tmp_path)
     work = experiment.results(["ours"], [0])

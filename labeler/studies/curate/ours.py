@@ -95,7 +95,8 @@ class Curation:
             if agreement is None or champion.version != version:
                 version = champion.version
                 agreement = yield from self._measured(champion.path, version)
-            asked = self._short(agreement, nearly=not passes)
+            swept = any(label["sweep"] for label in self.history())
+            asked = self._short(agreement, nearly=not swept)
             labels, below = self.project.counts().labelled, len(agreement.below(self.plan.bar))
             passes.append(SweepPass(len(passes) + 1, labels, agreement, below, len(asked)))
             yield passes[-1]

@@ -294,16 +294,15 @@ class Loop:
 
     def _is_untaught(self, long: Sequence[VersionRecord]) -> bool:
         """Whether a champion of a ``long`` round has seen all there is, and accepted masks are still to be learnt."""
-        champion = self.project.champion()
-        known = champion is not None and champion.version in {version.version for version in long}
-        return known and len(long) < LONG_ROUNDS and self.project.count_to_predict() == 0 and self._trusts_accepted()
+        made_so = any(version.status is VersionStatus.CHAMPION for version in long)
+        return made_so and len(long) < LONG_ROUNDS and self.project.count_to_predict() == 0 and self._trusts_accepted()
 
     def _trusts_accepted(self) -> bool:
         """Whether accepted masks are worth learning: enough of them, and nearly all as good as labels."""
-        accepted = self.project.counts().accepted
-        if not self.project.settings.learn_accepted or accepted < FEWEST_ACCEPTED:
+        if not self.project.settings.learn_accepted:
             return False
-        return self.project.catalogue.count_accepted(SURE) >= max(FEWEST_ACCEPTED, NEARLY_ALL * accepted)
+        wanted = max(FEWEST_ACCEPTED, NEARLY_ALL * self.project.counts().accepted)
+        return self.project.catalogue.count_accepted(SURE) >= wanted
 
     def round_due(self) -> bool:
         """True where enough is new, or the queue is empty and something is, or the core has doubled."""
@@ -355,17 +354,18 @@ class Loop:
     def _accepted_samples(self) -> tuple[Sample, ...]:
         """Some of the masks that the gate has accepted and models of long rounds have made or bear out.
 
-        None as long as more than a few images wait: then they are only the easy ones.
+        None where they are few, or as long as more than a few images wait: then they are only the easy ones.
         """
         makers = {version.version for version in _long(self.project.versions())}
         if not makers or not self._is_settled() or not self._trusts_accepted():
             return ()
         folder = self.project.predictions_folder
-        return tuple(
+        samples = tuple(
             Sample(image.path, prediction_paths(folder, image.image_id, image.model_version)[0], image.sha256, digest)
             for image, digest, version in self.project.catalogue.some_accepted(MOST_ACCEPTED)
             if version in makers and image.model_version is not None and (image.confidence or 0) >= SURE
         )
+        return samples if len(samples) >= FEWEST_ACCEPTED else ()
 
     def _sample(self, label: LabelRecord, mark: int) -> Sample:
         image = self.project.image(label.image_id)

@@ -470,6 +470,28 @@ def test_few_or_doubtful_accepted_masks_are_not_worth_a_round(
     assert not loop.round_due()
 
 
+def test_accepted_masks_that_no_long_round_bears_out_are_not_learnt(
+    loop: Loop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("labeler.loop.FEWEST_ACCEPTED", 5)
+    loop.project.save_settings(loop.project.settings.model_copy(update={"long_steps": 50, "retrain_labels": 2}))
+    _label(loop, 4)
+    _publish(loop)
+    waiting = [record.image_id for record in loop.project.images(state=ImageState.POOL)]
+    for image_id in waiting[:2]:
+        _record(loop, image_id, 0.99)  # by a model that was made in haste
+    job = loop.freeze_round()
+    loop.finish_round(job, _result(job))
+    for image_id in waiting[2:6]:
+        _record(loop, image_id, 0.99)
+    _label_unasked(loop, 1)
+    for record in loop.project.images(state=ImageState.POOL):
+        loop.exclude(record.image_id)
+    assert loop.project.counts().accepted == 6
+    job = loop.freeze_round()
+    assert (job.long, job.from_scratch, job.accepted) == (True, True, ())  # four are few
+
+
 def test_no_round_is_due_once_the_core_is_gone(loop: Loop) -> None:
     loop.project.save_settings(loop.project.settings.model_copy(update={"long_steps": 50}))
     labelled = _label(loop, 4)

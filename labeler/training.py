@@ -118,6 +118,7 @@ def run_round(job: TrainingJob) -> Generator[Progress, None, RoundResult]:
     sizing = _sizing(job, core, champion)
     core.rescale(sizing.scale)
     accepted = yield from _read_accepted(job, core)
+    accepted_count = 0 if accepted is None else len(accepted)
     fit = yield from _fit(job, core, accepted, champion, sizing)
     predictor = Predictor(fit.average, device=job.settings.device)
     before = _champion_predictor(job, champion)
@@ -129,7 +130,7 @@ def run_round(job: TrainingJob) -> Generator[Progress, None, RoundResult]:
     metrics = {
         "core_iou": fit.core_iou,
         "core_count": len(core),
-        "accepted_count": 0 if accepted is None else len(accepted),
+        "accepted_count": accepted_count,
         "holdout_iou": float(np.mean(ours)) if ours else None,
         "holdout_count": len(ours),
         "steps": fit.steps,
@@ -149,7 +150,7 @@ def run_round(job: TrainingJob) -> Generator[Progress, None, RoundResult]:
         sha256=digest,
         core_iou=fit.core_iou,
         core_count=len(core),
-        accepted_count=0 if accepted is None else len(accepted),
+        accepted_count=accepted_count,
         judged=judged,
         challenger_ious=ours,
         champion_ious=theirs,
@@ -163,13 +164,8 @@ def run_round(job: TrainingJob) -> Generator[Progress, None, RoundResult]:
 
 def _read_core(job: TrainingJob) -> Generator[Progress, None, Core]:
     core = Core(job.core, classes=len(job.settings.classes), memory_mb=job.settings.memory_mb)
-    usable = []
-    for index in range(len(core)):
-        if core.preload(index):
-            usable.append(index)
-        yield Progress("reading", index + 1, len(core))
-    core.keep_only(usable)
-    if not usable:
+    yield from _read(core)
+    if not len(core):
         why = core.skipped[0] if core.skipped else "there are no labels"
         raise TrainingError(f"no round without a readable label: {why}")
     return core
@@ -178,16 +174,21 @@ def _read_core(job: TrainingJob) -> Generator[Progress, None, Core]:
 def _read_accepted(job: TrainingJob, core: Core) -> Generator[Progress, None, Core | None]:
     """As many of the accepted pairs as fit into memory beside the core; what cannot be read is left out."""
     accepted = Core(job.accepted, classes=core.classes, memory_mb=core.room_mb)
+    yield from _read(accepted, as_fit=True)
+    accepted.rescale(core.scale)
+    return accepted if len(accepted) else None
+
+
+def _read(core: Core, *, as_fit: bool = False) -> Generator[Progress, None, None]:
+    """Read the pairs once and drop those that cannot be; ``as_fit``: also those from the first without room on."""
     usable: list[int] = []
-    for index in range(len(accepted)):
-        if accepted.preload(index):
-            if not accepted.is_kept(index):
+    for index in range(len(core)):
+        if core.preload(index):
+            if as_fit and not core.is_kept(index):
                 break
             usable.append(index)
-        yield Progress("reading", index + 1, len(accepted))
-    accepted.keep_only(usable)
-    accepted.rescale(core.scale)
-    return accepted if usable else None
+        yield Progress("reading", index + 1, len(core))
+    core.keep_only(usable)
 
 
 def _champion(job: TrainingJob) -> tuple[ResidualUNet | None, list[str]]:

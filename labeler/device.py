@@ -10,11 +10,14 @@ import sys
 import time
 from collections.abc import Generator
 from contextlib import contextmanager
+from functools import cache
 
 import torch
+from torch.nn import functional
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # names in malloc.h
 PACE_EVERY, PACE_TRIALS = 100, 2  # steps from one trial of thread counts to the next, and steps for each count
+PRECISION_TRIALS = 6  # of each precision, the first of them to warm up
 OUT_OF_MEMORY_WORDS = ("out of memory", "can't allocate memory", "not enough memory", "alloc_failed")
 
 
@@ -40,8 +43,26 @@ def autocast_dtype(device: torch.device) -> torch.dtype | None:
     if device.type == "cuda":
         return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else None
     if device.type == "cpu":
-        return torch.bfloat16 if processor_has_bf16() else None
+        return torch.bfloat16 if processor_has_bf16() and bf16_pays() else None
     return None
+
+
+@cache
+def bf16_pays() -> bool:
+    """Whether a convolution takes no longer in bfloat16 than in float32: measured once, in some 50 ms.
+
+    Processors that have the instructions but not the units for them (avx512_bf16 without amx) need up to twice as long.
+    """
+    times: dict[torch.dtype, list[float]] = {torch.bfloat16: [], torch.float32: []}
+    with torch.inference_mode():
+        for _ in range(PRECISION_TRIALS):
+            for dtype, seconds in times.items():
+                x = torch.ones(4, 32, 64, 64, dtype=dtype).contiguous(memory_format=torch.channels_last)
+                weight = torch.ones(32, 32, 3, 3, dtype=dtype)
+                begin = time.perf_counter()
+                functional.conv2d(x, weight, padding=1)
+                seconds.append(time.perf_counter() - begin)
+    return min(times[torch.bfloat16]) <= min(times[torch.float32])
 
 
 def processor_has_bf16() -> bool:

@@ -324,7 +324,7 @@ def _torch() -> Iterator[Finding]:
     except (ImportError, OSError) as error:
         yield Finding("PyTorch", Level.MISSING, f"PyTorch cannot be imported ({error})", "install labeler again")
         return
-    from labeler.device import autocast_dtype, choose_device, describe
+    from labeler.device import autocast_dtype, choose_device, describe, processor_has_bf16
 
     device = choose_device("auto")
     yield Finding("PyTorch", Level.OK, f"PyTorch {torch.__version__}, {torch.get_num_threads()} threads")
@@ -337,12 +337,14 @@ def _torch() -> Iterator[Finding]:
         yield Finding("GPU", Level.NOTE, f"{built} no usable GPU was found; everything runs on {describe(device)}")
     else:
         yield Finding("GPU", Level.OK, describe(device))
-    if autocast_dtype(device) is None:
+    if autocast_dtype(device) is not None:
+        yield Finding("bf16", Level.OK, "bf16 arithmetic is supported")
+    elif device.type == "cpu" and processor_has_bf16():
+        yield Finding("bf16", Level.OK, "bf16 arithmetic is slower than fp32 on this processor; fp32 is used")
+    else:
         yield Finding(
             "bf16", Level.NOTE, "no bf16 arithmetic on this device; training and prediction use fp32 (slower)"
         )
-    else:
-        yield Finding("bf16", Level.OK, "bf16 arithmetic is supported")
 
 
 def _memory() -> Finding:

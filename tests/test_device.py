@@ -1,4 +1,4 @@
-"""How many threads compute."""
+"""In which precision and with how many threads is computed."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from labeler import device
-from labeler.device import PACE_EVERY, PACE_TRIALS, Pace
+from labeler.device import PACE_EVERY, PACE_TRIALS, Pace, autocast_dtype
 
 
 @pytest.fixture(autouse=True)
@@ -51,6 +51,23 @@ def test_small_batches_do_not_decide_by_being_small(monkeypatch: pytest.MonkeyPa
     clock, pace = Clock(monkeypatch, {2: 1.0, 1: 1.5}), Pace()
     clock.run(pace, PACE_TRIALS, work=100)
     assert clock.run(pace, PACE_TRIALS + 1, work=1)[-1] == 2
+
+
+@pytest.mark.parametrize(("in_bf16", "in_fp32", "wanted"), [(1.0, 2.0, torch.bfloat16), (2.0, 1.0, None)])
+def test_processor_computes_in_the_faster_precision(
+    monkeypatch: pytest.MonkeyPatch, in_bf16: float, in_fp32: float, wanted: torch.dtype | None
+) -> None:
+    now = 0.0
+
+    def convolution(x: torch.Tensor, *_: object, **__: object) -> None:
+        nonlocal now
+        now += in_bf16 if x.dtype is torch.bfloat16 else in_fp32
+
+    monkeypatch.setattr(device.time, "perf_counter", lambda: now)
+    monkeypatch.setattr(device.functional, "conv2d", convolution)
+    monkeypatch.setattr(device, "processor_has_bf16", lambda: True)
+    monkeypatch.setattr(device, "bf16_pays", device.bf16_pays.__wrapped__)
+    assert autocast_dtype(torch.device("cpu")) is wanted
 
 
 def test_one_thread_is_never_made_two(monkeypatch: pytest.MonkeyPatch) -> None:

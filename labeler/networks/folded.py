@@ -61,40 +61,23 @@ class _Conv:
         self.padding = padding
         # Two neighbouring pixels at once where one would leave half of a vector empty; all widths here are even.
         self.paired = weight.shape[0] <= passes.NARROW and weight.shape[2] == 3
-        self.stride = [1, 2] if self.paired else [1, 1]
+        self.step = 2 if self.paired else 1
         bias = torch.zeros(weight.shape[0]) if bias is None else bias.detach()
         self.bias = bias.to(device, dtype, copy=True).repeat(2 if self.paired else 1)
         self.weight = weight.detach().to(device, dtype, copy=True).contiguous(memory_format=torch.channels_last)
         self.weight = passes.doubled(self.weight) if self.paired else self.weight
-        # The operators behind torch.compile's CPU backend; called here without a compiler on the user's machine.
-        self.fused = device.type == "cpu" and torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
-        if self.fused:
-            pad = [padding, padding]
+        if passes.fuses(device):
             self.weight = torch._C._nn.mkldnn_reorder_conv2d_weight(
-                self.weight.to_mkldnn(), pad, self.stride, [1, 1], 1
+                self.weight.to_mkldnn(), [padding, padding], [1, self.step], [1, 1], 1
             )
 
     def __call__(self, x: Tensor, *, add: Tensor | None = None, relu: bool = False) -> Tensor:
         """``add`` is overwritten with the result."""
-        if not self.paired:
-            return self._joined(x, add, relu=relu)
-        return passes.parted(self._joined(x, None if add is None else passes.paired(add), relu=relu))
-
-    def _joined(self, x: Tensor, add: Tensor | None, *, relu: bool) -> Tensor:
-        after = "relu" if relu else "none"
-        if not self.fused:
-            y = functional.conv2d(x, self.weight, self.bias, stride=self.stride, padding=self.padding)
-            y = y if add is None else y.add_(add)
-            return y.relu_() if relu else y
-        geometry = ([self.padding, self.padding], self.stride, [1, 1], 1)
-        fused: Tensor
-        if add is None:
-            fused = torch.ops.mkldnn._convolution_pointwise(x, self.weight, self.bias, *geometry, after, [], "")
-        else:
-            fused = torch.ops.mkldnn._convolution_pointwise_.binary(
-                add, x, self.weight, self.bias, *geometry, "add", 1.0, "relu" if relu else None, [], None
-            )
-        return fused
+        add = passes.paired(add) if add is not None and self.paired else add
+        y = passes.convolved(
+            x, self.weight, self.bias, padding=self.padding, step=self.step, add=add, relu=relu, over=True
+        )
+        return passes.parted(y) if self.paired else y
 
 
 class _Enlarge:

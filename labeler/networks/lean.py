@@ -29,7 +29,7 @@ def suits(x: Tensor, *, training: bool) -> bool:
 
 def suits_stage(stage: Stage, x: Tensor) -> bool:
     """True where :func:`run_stage` is faster than the modules: their own kernels fill a vector from 32 channels on."""
-    return suits(x, training=stage.training) and stage.conv.out_channels <= WIDEST
+    return suits(x, training=stage.training) and (stage.conv.out_channels <= WIDEST or _is_held(stage.block1))
 
 
 def run_stage(stage: Stage, parts: tuple[Tensor, ...]) -> Tensor:
@@ -39,8 +39,15 @@ def run_stage(stage: Stage, parts: tuple[Tensor, ...]) -> Tensor:
     with torch.autocast("cpu", enabled=False):
         x: Tensor = _Conv.apply(stage.conv.weight, stage.conv.bias, *parts)  # type: ignore[no-untyped-call]
         for block, relu in ((stage.block1, False), (stage.block2, True)):
-            x = _Block.apply(x, block, relu, *block.parameters())  # type: ignore[no-untyped-call]
+            passes_of = _HeldBlock if _is_held(block) else _Block
+            x = passes_of.apply(x, block, relu, *block.parameters())  # type: ignore[no-untyped-call]
     return x
+
+
+def _is_held(block: ResidualBlock) -> bool:
+    """Whether its normalisation keeps its statistics: then it is a part of the convolutions."""
+    norms = (block.norm0, block.norm1, block.norm2)
+    return all(not norm.training and norm.running_mean is not None for norm in norms)
 
 
 def run_enlarge(layer: nn.ConvTranspose2d, x: Tensor) -> Tensor:
@@ -82,7 +89,7 @@ class _Conv(Function):
         weights = torch.split(weight, [part.shape[1] for part in parts], dim=1)
         y = passes.conv(parts[0], weights[0], bias)
         for part, piece in zip(parts[1:], weights[1:], strict=True):
-            y.add_(passes.conv(part, piece, None))
+            y = passes.conv(part, piece, None, add=y, over=True)
         return y
 
     @staticmethod
@@ -142,6 +149,68 @@ def _block_grads(ctx: Any, grad: Tensor) -> tuple[Tensor, ...]:
     inner = passes.conv_input_grad(inner, weight1, input1)
     inner, *norm0 = passes.norm_grads(inner, first, found[0])
     return _masked(inner, first).add_(grad), *norm0, *conv1, *norm1, *conv2, *norm2
+
+
+class _HeldBlock(Function):
+    """The same with statistics that no batch moves: what stands behind a convolution is one pass with it."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, block: ResidualBlock, relu: bool, *parameters: Tensor) -> Tensor:
+        """``parameters`` are those of ``block``, in their order."""
+        first = torch.relu(x)
+        found0 = passes.statistics(first, block.norm0)
+        input1 = passes.normalised(first, found0, block.norm0.bias)
+        weight1, bias1 = _joint(block.conv1, block.norm1, x.dtype)
+        input2 = passes.conv(input1, weight1, bias1, relu=True)
+        weight2, bias2 = _joint(block.conv2, block.norm2, x.dtype)
+        y = passes.conv(input2, weight2, bias2, add=x, relu=relu)
+        ctx.save_for_backward(first, input1, input2, y if relu else None, weight1, weight2)
+        ctx.found0, ctx.block = found0, block
+        return y
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        first, input1, input2, y, weight1, weight2 = ctx.saved_tensors
+        block = ctx.block
+        with torch.autocast("cpu", enabled=False):  # the caller may have it on
+            grad = grad.contiguous(memory_format=torch.channels_last)
+            grad = grad if y is None else torch.ops.aten.threshold_backward(grad, y, 0)
+            in_joint2 = passes.conv_weight_grad(grad, input2, weight2)
+            inner = _masked(passes.conv_input_grad(grad, weight2, input2), input2)
+            in_joint1 = passes.conv_weight_grad(inner, input1, weight1)
+            inner = passes.conv_input_grad(inner, weight1, input1)
+            inner, *norm0 = passes.norm_grads(inner, first, ctx.found0)
+            last = _joint_grads(*in_joint2, block.conv2, block.norm2)
+            middle = _joint_grads(*in_joint1, block.conv1, block.norm1)
+        return _masked(inner, first).add_(grad), None, None, *norm0, *middle, *last
+
+
+def _joint(conv: nn.Conv2d, norm: nn.BatchNorm2d, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    """Weight and bias of a convolution and the held normalisation behind it."""
+    scale = norm.weight / _deviation(norm)
+    return (conv.weight * scale.view(-1, 1, 1, 1)).to(dtype), _centred(conv, norm).mul_(scale).add_(norm.bias).to(dtype)
+
+
+def _joint_grads(in_weight: Tensor, in_bias: Tensor, conv: nn.Conv2d, norm: nn.BatchNorm2d) -> tuple[Tensor, ...]:
+    """From the gradients of :func:`_joint`'s results to those of conv.weight, conv.bias, norm.weight and norm.bias."""
+    deviation = _deviation(norm)
+    scale = norm.weight / deviation
+    in_weight, in_bias = in_weight.to(scale.dtype), in_bias.to(scale.dtype)
+    # What the scale multiplies, summed over all pixels with their gradients, is the weight times the weight's gradient.
+    in_scale = (in_weight * conv.weight).sum(dim=(1, 2, 3)) + in_bias * _centred(conv, norm)
+    return in_weight * scale.view(-1, 1, 1, 1), in_bias * scale, in_scale / deviation, in_bias
+
+
+def _deviation(norm: nn.BatchNorm2d) -> Tensor:
+    assert norm.running_var is not None
+    return torch.sqrt(norm.running_var + norm.eps)
+
+
+def _centred(conv: nn.Conv2d, norm: nn.BatchNorm2d) -> Tensor:
+    assert conv.bias is not None
+    assert norm.running_mean is not None
+    return conv.bias - norm.running_mean
 
 
 def _masked(grad: Tensor, y: Tensor) -> Tensor:

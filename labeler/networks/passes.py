@@ -39,12 +39,53 @@ def halved(x: Tensor) -> Tensor:
     return torch.maximum(rows[..., ::2], rows[..., 1::2])
 
 
-def conv(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    """3x3 convolution, padding 1."""
+def conv(
+    x: Tensor, weight: Tensor, bias: Tensor | None, *, add: Tensor | None = None, relu: bool = False, over: bool = False
+) -> Tensor:
+    """3x3 convolution, padding 1; the rest as in :func:`convolved`."""
     if not _pairs(x, weight.shape[0]):
-        return functional.conv2d(x, weight, bias, padding=1)
-    bias = None if bias is None else bias.repeat(2)
-    return parted(functional.conv2d(x, doubled(weight), bias, stride=(1, 2), padding=1))
+        return convolved(x, weight, bias, padding=1, add=add, relu=relu, over=over)
+    bias, add = None if bias is None else bias.repeat(2), None if add is None else paired(add)
+    return parted(convolved(x, doubled(weight), bias, padding=1, step=2, add=add, relu=relu, over=over))
+
+
+def fuses(device: torch.device) -> bool:
+    """Whether a convolution adds a tensor and applies a ReLU in the same pass, in what the device computes in."""
+    return device.type == "cpu" and torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
+
+
+def convolved(
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    *,
+    padding: int,
+    step: int = 1,
+    add: Tensor | None = None,
+    relu: bool = False,
+    over: bool = False,
+) -> Tensor:
+    """Convolution, + ``add``, ReLU, in one pass where oneDNN offers it; ``step`` is the stride across.
+
+    ``over``: the result may take the place of ``add``. The operators are those behind torch.compile's CPU backend,
+    called here without a compiler on the user's machine.
+    """
+    has_bf16 = x.dtype == torch.bfloat16 and torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    if not fuses(x.device) or not (x.dtype == torch.float32 or has_bf16):
+        y = functional.conv2d(x, weight, bias, stride=(1, step), padding=padding)
+        y = y if add is None else y.add_(add)
+        return y.relu_() if relu else y
+    operators, geometry = torch.ops.mkldnn, ([padding, padding], [1, step], [1, 1], 1)
+    fused: Tensor
+    if add is None:
+        fused = operators._convolution_pointwise(x, weight, bias, *geometry, "relu" if relu else "none", [], "")
+        return fused
+    rest: tuple[object, ...] = (weight, bias, *geometry, "add", 1.0, "relu" if relu else None, [], None)
+    if over:
+        fused = operators._convolution_pointwise_.binary(add, x, *rest)
+    else:
+        fused = operators._convolution_pointwise.binary(x, add, *rest)
+    return fused
 
 
 def conv_input_grad(grad: Tensor, weight: Tensor, x: Tensor) -> Tensor:

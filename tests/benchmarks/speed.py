@@ -27,7 +27,7 @@ import torch
 
 from labeler import images, masks, ships
 from labeler.dataset import Batches, Core, Sample
-from labeler.device import autocast_dtype, choose_device, describe, set_threads
+from labeler.device import PACE_TRIALS, autocast_dtype, choose_device, describe, set_threads
 from labeler.inference import Predictor
 from labeler.losses import segmentation_loss
 from labeler.networks import NetworkConfig, ResidualUNet, lean
@@ -36,6 +36,7 @@ from labeler.training import Trainer, fit_for
 
 FORWARD_GFLOP_BASE_16 = 3.64
 PREDICTED, TRAINED = 32, 10
+WARM_UP = 3 * PACE_TRIALS  # calls, by which the number of threads has been found
 NARROW_GOAL = 300 / 90  # images predicted at base 8 for each at base 16
 AUGMENTATION_GOAL = 0.05  # of a step
 
@@ -54,7 +55,8 @@ GOALS = {("prediction", 16): Goal(4.0, 0.80), ("training", 16): Goal(2.3, 0.55)}
 def alternating(functions: dict[str, Callable[[], object]], *, rounds: int) -> dict[str, float]:
     """Median seconds of each, run in turn so that a noisy neighbour disturbs all alike."""
     for function in functions.values():
-        function()
+        for _ in range(WARM_UP):
+            function()
     seconds: dict[str, list[float]] = {name: [] for name in functions}
     for _ in range(rounds):
         for name, function in functions.items():
@@ -86,7 +88,10 @@ def prediction(base: int) -> dict[str, Callable[[], object]]:
 
 
 def training(base: int, folder: Path) -> dict[str, Callable[[], object]]:
-    """Ours with crops, augmentation, averaging; plain with one ready batch. Both AdamW, both without dropout."""
+    """Ours with crops, augmentation, averaging; plain with one ready batch. Both AdamW, both without dropout.
+
+    Held: the later steps of a round from nothing and all of one that goes on, where normalisation keeps its statistics.
+    """
     samples = []
     for index, (image, mask) in enumerate(ships.pairs(16, seed=2)):
         sample = Sample(folder / f"{index}.png", folder / f"{index}.mask.png")
@@ -95,7 +100,9 @@ def training(base: int, folder: Path) -> dict[str, Callable[[], object]]:
         samples.append(sample)
     settings = Settings(base_width=base, batch=TRAINED, device="cpu")
     core = Core(samples, classes=1, memory_mb=512)
-    trainer = Trainer(settings, 0, core, fit_for(settings), steps=1000)
+    trainer, held = (Trainer(settings, 0, core, fit_for(settings), steps=1000) for _ in range(2))
+    for _ in held.hold_statistics(600, 1000):
+        pass
     x, target, _ = Batches(core, settings, np.random.default_rng(0), channels=3).draw(TRAINED)
     x = x.contiguous()
     network = ResidualUNet(NetworkConfig(base_width=base, dropout=0.0)).train()
@@ -110,25 +117,27 @@ def training(base: int, folder: Path) -> dict[str, Callable[[], object]]:
     return {
         "plain": plain,
         "ours": lambda: trainer.step(500),
+        "held": lambda: held.step(700),
         "gemm": gemm(),
         "augmentation": lambda: trainer.batches.draw(TRAINED),
     }
 
 
-def report(work: str, base: int, seconds: dict[str, float], *, count: int) -> float:
+def report(work: str, base: int, seconds: dict[str, float], *, count: int, ours: str = "ours") -> float:
     """One line of figures; returns the images a second."""
+    kind = f", {ours} statistics" if ours != "ours" else ""
     passes = {"prediction": 1, "training": 3}[work]
     gflop = FORWARD_GFLOP_BASE_16 * (base / 16) ** 2 * passes
     rate = 2 * 2048**3 / seconds["gemm"] / 1e9
-    share = gflop * count / seconds["ours"] / rate
+    share = gflop * count / seconds[ours] / rate
     goal = GOALS.get((work, base))
     wanted = "" if goal is None else f" (goals {goal.ratio:.1f}x, {goal.share:.0%})"
     print(
-        f"base {base} {work}, batch {count}: {count / seconds['ours']:.1f} images/s against "
-        f"{count / seconds['plain']:.1f} plain = {seconds['plain'] / seconds['ours']:.2f}x; "
+        f"base {base} {work}{kind}, batch {count}: {count / seconds[ours]:.1f} images/s against "
+        f"{count / seconds['plain']:.1f} plain = {seconds['plain'] / seconds[ours]:.2f}x; "
         f"{share:.0%} of the GEMM rate of {rate:.0f} GFLOP/s{wanted}"
     )
-    return count / seconds["ours"]
+    return count / seconds[ours]
 
 
 def measure(base: int, *, rounds: int) -> float:
@@ -137,6 +146,7 @@ def measure(base: int, *, rounds: int) -> float:
     with tempfile.TemporaryDirectory() as folder:
         figures = alternating(training(base, Path(folder)), rounds=rounds)
     report("training", base, figures, count=TRAINED)
+    report("training", base, figures, count=TRAINED, ours="held")
     share = figures["augmentation"] / figures["ours"]
     print(f"base {base} augmentation: {share:.1%} of a step (goal < {AUGMENTATION_GOAL:.0%})")
     return predicted

@@ -356,3 +356,10 @@ def test_command_leaves_a_report_and_lines_of_json(tmp_path: Path) -> None:
     figures = json.loads((tmp_path / "out" / "report.json").read_text("utf-8"))
     assert figures["runs"][0]["stream"]["images"] == 10
     assert figures["fresh"] == 4
+    (worst,) = figures["worst"]
+    for place in ("stream", "fresh"):
+        ious = [item["iou"] for item in worst[place]]
+        assert ious == sorted(ious)
+        assert ious[0] == figures["runs"][0][place]["iou"]["min"]
+        assert f"{worst[place][0]['index']} ({ious[0]:.4f})" in report
+    assert len({item["index"] for item in worst["fresh"]}) == 4

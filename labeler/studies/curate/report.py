@@ -11,12 +11,13 @@ import numpy as np
 
 from labeler.files import write_atomically
 from labeler.studies.curate.agreement import METRICS
-from labeler.studies.curate.experiment import Experiment
-from labeler.studies.curate.figures import draw_all
+from labeler.studies.curate.experiment import Experiment, figures_of
+from labeler.studies.curate.figures import draw_all, run_of, title_of
 from labeler.studies.curate.ours import NEARLY
 from labeler.studies.report import markdown_table
 
 REPORT, FIGURES = "report.md", "report.json"
+WORST = 5  # images that are named
 Result = dict[str, Any]
 
 
@@ -31,6 +32,7 @@ def write_report(experiment: Experiment, results: Sequence[Result], *, pruned: S
         "arms": [row for _, row in arm_rows(results)],
         "runs": list(results),
         "pruned": list(pruned),
+        "worst": [_worst_of(experiment, run) for run in results],
     }
     pictures = draw_all(experiment, results)
     write_atomically(experiment.out / FIGURES, json.dumps(told, indent=1).encode())
@@ -96,6 +98,7 @@ def _text(
         "## Runs",
         _runs_table(results),
         *_passes(results, bar.name),
+        *_worst(told["worst"]),
         *_pruning(told["pruned"]),
         *_rounds(results),
     )
@@ -154,6 +157,28 @@ def _passes(results: Sequence[Result], bar: str) -> list[str]:
         f"Figures are of {bar.rsplit(' ', 1)[0]} over the whole stream."
     )
     return ["## Verified lower bound", text, markdown_table(columns, rows)]
+
+
+def _worst_of(experiment: Experiment, run: Result) -> Result:
+    """The images behind a run's smallest figures: place in the source and plain IoU, the smallest first."""
+    figures = figures_of(experiment.out, run_of(run))
+    row: Result = {name: run[name] for name in ("arm", "seed", "fold")}
+    for place in ("stream", "fresh"):
+        ious = figures.get(f"{place}_plain", np.empty(0))
+        indices = figures.get(f"{place}_index", np.arange(len(ious)))
+        row[place] = [
+            {"index": int(indices[at]), "iou": float(ious[at])} for at in np.argsort(ious, kind="stable")[:WORST]
+        ]
+    return row
+
+
+def _worst(rows: Sequence[Result]) -> list[str]:
+    def listed(found: Sequence[Result]) -> str:
+        return ", ".join(f"{item['index']} ({item['iou']:.4f})" for item in found)
+
+    lines = [[title_of(row), listed(row["stream"]), listed(row["fresh"])] for row in rows]
+    text = f"The {WORST} images with the smallest plain IoU: place in the source, from 0, and plain IoU."
+    return ["## Worst images", text, markdown_table(("run", "of the whole stream", "of the fresh stream"), lines)]
 
 
 def _rounds(results: Sequence[Result]) -> list[str]:

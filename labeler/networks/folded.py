@@ -100,7 +100,7 @@ class _FoldedBlock:
     """
 
     def __init__(self, block: ResidualBlock, device: torch.device, dtype: torch.dtype) -> None:
-        scale0, shift0 = _scale_and_shift(block.norm0)
+        scale0, shift0 = passes.scale_and_shift(block.norm0)
         scale0 = torch.where(scale0.abs() < SMALLEST_SCALE, torch.full_like(scale0, SMALLEST_SCALE), scale0)
         border = (-shift0 / scale0).to(dtype)
         # What the rounded border value stands for, so that the interior bias agrees with it exactly.
@@ -146,16 +146,7 @@ def _stages(modules: nn.ModuleList) -> Iterator[Stage]:
     return (cast(Stage, module) for module in modules)
 
 
-def _scale_and_shift(norm: nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
-    """s and b of BN(x) = s x + b in eval mode."""
-    assert norm.running_var is not None
-    assert norm.running_mean is not None
-    scale = norm.weight / torch.sqrt(norm.running_var + norm.eps)
-    return scale, norm.bias - norm.running_mean * scale
-
-
 def _folded(conv: nn.Conv2d, norm: nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
-    """Weight and bias of the convolution followed by the normalisation."""
-    scale, shift = _scale_and_shift(norm)
-    assert conv.bias is not None
-    return conv.weight.contiguous() * scale.view(-1, 1, 1, 1), conv.bias * scale + shift
+    """:func:`passes.joint` in one layout whatever the layer's: the sums of two layouts round differently."""
+    weight, bias = passes.joint(conv, norm)
+    return weight.contiguous(), bias

@@ -28,7 +28,10 @@ def suits(x: Tensor, *, training: bool) -> bool:
 
 
 def suits_stage(stage: Stage, x: Tensor) -> bool:
-    """True where :func:`run_stage` is faster than the modules: their own kernels fill a vector from 32 channels on."""
+    """True where :func:`run_stage` is faster than the modules.
+
+    Their own kernels fill a vector from 32 channels on; held normalisation costs them passes at any width.
+    """
     return suits(x, training=stage.training) and (stage.conv.out_channels <= WIDEST or _is_held(stage.block1))
 
 
@@ -39,8 +42,8 @@ def run_stage(stage: Stage, parts: tuple[Tensor, ...]) -> Tensor:
     with torch.autocast("cpu", enabled=False):
         x: Tensor = _Conv.apply(stage.conv.weight, stage.conv.bias, *parts)  # type: ignore[no-untyped-call]
         for block, relu in ((stage.block1, False), (stage.block2, True)):
-            passes_of = _HeldBlock if _is_held(block) else _Block
-            x = passes_of.apply(x, block, relu, *block.parameters())  # type: ignore[no-untyped-call]
+            kind = _HeldBlock if _is_held(block) else _Block
+            x = kind.apply(x, block, relu, *block.parameters())  # type: ignore[no-untyped-call]
     return x
 
 
@@ -160,9 +163,9 @@ class _HeldBlock(Function):
         first = torch.relu(x)
         found0 = passes.statistics(first, block.norm0)
         input1 = passes.normalised(first, found0, block.norm0.bias)
-        weight1, bias1 = _joint(block.conv1, block.norm1, x.dtype)
+        weight1, bias1 = (value.to(x.dtype) for value in passes.joint(block.conv1, block.norm1))
         input2 = passes.conv(input1, weight1, bias1, relu=True)
-        weight2, bias2 = _joint(block.conv2, block.norm2, x.dtype)
+        weight2, bias2 = (value.to(x.dtype) for value in passes.joint(block.conv2, block.norm2))
         y = passes.conv(input2, weight2, bias2, add=x, relu=relu)
         ctx.save_for_backward(first, input1, input2, y if relu else None, weight1, weight2)
         ctx.found0, ctx.block = found0, block
@@ -186,31 +189,17 @@ class _HeldBlock(Function):
         return _masked(inner, first).add_(grad), None, None, *norm0, *middle, *last
 
 
-def _joint(conv: nn.Conv2d, norm: nn.BatchNorm2d, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-    """Weight and bias of a convolution and the held normalisation behind it."""
-    scale = norm.weight / _deviation(norm)
-    return (conv.weight * scale.view(-1, 1, 1, 1)).to(dtype), _centred(conv, norm).mul_(scale).add_(norm.bias).to(dtype)
-
-
 def _joint_grads(in_weight: Tensor, in_bias: Tensor, conv: nn.Conv2d, norm: nn.BatchNorm2d) -> tuple[Tensor, ...]:
-    """From the gradients of :func:`_joint`'s results to those of conv.weight, conv.bias, norm.weight and norm.bias."""
-    deviation = _deviation(norm)
-    scale = norm.weight / deviation
-    in_weight, in_bias = in_weight.to(scale.dtype), in_bias.to(scale.dtype)
-    # What the scale multiplies, summed over all pixels with their gradients, is the weight times the weight's gradient.
-    in_scale = (in_weight * conv.weight).sum(dim=(1, 2, 3)) + in_bias * _centred(conv, norm)
-    return in_weight * scale.view(-1, 1, 1, 1), in_bias * scale, in_scale / deviation, in_bias
-
-
-def _deviation(norm: nn.BatchNorm2d) -> Tensor:
-    assert norm.running_var is not None
-    return torch.sqrt(norm.running_var + norm.eps)
-
-
-def _centred(conv: nn.Conv2d, norm: nn.BatchNorm2d) -> Tensor:
+    """From the gradients of :func:`passes.joint` to those of conv.weight, conv.bias, norm.weight and norm.bias."""
     assert conv.bias is not None
     assert norm.running_mean is not None
-    return conv.bias - norm.running_mean
+    assert norm.running_var is not None
+    scale, _ = passes.scale_and_shift(norm)
+    in_weight, in_bias = in_weight.to(scale.dtype), in_bias.to(scale.dtype)
+    # What the scale multiplies, summed over all pixels with their gradients, is the weight times the weight's gradient.
+    in_scale = (in_weight * conv.weight).sum(dim=(1, 2, 3)) + in_bias * (conv.bias - norm.running_mean)
+    in_norm = in_scale / torch.sqrt(norm.running_var + norm.eps)
+    return in_weight * scale.view(-1, 1, 1, 1), in_bias * scale, in_norm, in_bias
 
 
 def _masked(grad: Tensor, y: Tensor) -> Tensor:

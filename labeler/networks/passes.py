@@ -129,6 +129,21 @@ def statistics(x: Tensor, norm: nn.BatchNorm2d) -> Statistics:
     return Statistics(mean, variance, norm.weight.detach().repeat(len(mean) // width), norm.eps)
 
 
+def scale_and_shift(norm: nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
+    """s and b of BN(x) = s x + b in eval mode."""
+    assert norm.running_var is not None
+    assert norm.running_mean is not None
+    scale = norm.weight / torch.sqrt(norm.running_var + norm.eps)
+    return scale, norm.bias - norm.running_mean * scale
+
+
+def joint(conv: nn.Conv2d, norm: nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
+    """Weight and bias of the convolution followed by the normalisation in eval mode."""
+    scale, shift = scale_and_shift(norm)
+    assert conv.bias is not None
+    return conv.weight * scale.view(-1, 1, 1, 1), conv.bias * scale + shift
+
+
 def _move(norm: nn.BatchNorm2d, mean: Tensor, variance: Tensor, count: int) -> None:
     if norm.running_mean is None or norm.running_var is None or norm.num_batches_tracked is None:
         return

@@ -26,7 +26,7 @@ from labeler.records import Progress
 from labeler.ships import ShipsConfig
 from labeler.stream.sources import Ships
 from labeler.studies.charts import ticks
-from labeler.studies.curate.agreement import Bar, measure
+from labeler.studies.curate.agreement import Agreement, Bar, measure
 from labeler.studies.curate.article import BATCH, FIRST, FIRST_BATCH, MOST_EPOCHS, SHARE, ArticleTrainer, ArticleWalk
 from labeler.studies.curate.experiment import Experiment, RunEnded, RunStarted, figures_of
 from labeler.studies.curate.pairs import FilePairs, PairsOracle, ShipsPairs, take_in, write_ships
@@ -334,6 +334,20 @@ def test_every_picture_of_a_report_is_there_and_can_be_opened(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize(
+    ("bar", "gate", "accepted", "wrong"),
+    [(Bar(), 0.8075, 3, 1), (Bar("stepped", 0.8075), 0.9, 2, 1), (Bar("iou", 1), 1, 0, 0)],
+)
+def test_gate_at_the_bar_accepts_by_confidence_alone(bar: Bar, gate: float, accepted: int, wrong: int) -> None:
+    plain, confidence = np.array([0.95, 0.85, 0.5, 0.7]), np.array([0.96, 0.85, 0.92, 0.1])
+    stepped = np.array([1.0, 0.8, 0.1, 0.5])
+    assert Agreement(np.arange(4), plain, stepped, confidence).gated(bar) == {
+        "threshold": pytest.approx(gate),
+        "accepted": accepted,
+        "accepted_below": wrong,
+    }
+
+
+@pytest.mark.parametrize(
     ("low", "high", "wanted"), [(0, 10_000, 2000), (0.55, 1.0, 0.1), (0, 1, 0.2), (0, 7, 2), (0.98, 0.99, 0.002)]
 )
 def test_ticks_are_round_and_within_the_axis(low: float, high: float, wanted: float) -> None:
@@ -361,5 +375,7 @@ def test_command_leaves_a_report_and_lines_of_json(tmp_path: Path) -> None:
         ious = [item["iou"] for item in worst[place]]
         assert ious == sorted(ious)
         assert ious[0] == figures["runs"][0][place]["iou"]["min"]
-        assert f"{worst[place][0]['index']} ({ious[0]:.4f})" in report
+        assert f"{worst[place][0]['index']} ({ious[0]:.4f}; {worst[place][0]['confidence']:.3f})" in report
+        assert set(figures["runs"][0][place]["gate"]) == {"threshold", "accepted", "accepted_below"}
+    assert "A gate at the bar" in report
     assert len({item["index"] for item in worst["fresh"]}) == 4

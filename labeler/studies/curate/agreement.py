@@ -49,11 +49,12 @@ class Bar:
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
-    """IoU of the predictions with the truth, in the order of ``indices``."""
+    """IoU of the predictions with the truth and their uncalibrated confidence, in the order of ``indices``."""
 
     indices: Indices
     plain: Floats
     stepped: Floats
+    confidence: Floats
 
     def of(self, metric: Metric) -> Floats:
         """The figures in one metric."""
@@ -66,6 +67,15 @@ class Agreement:
         worst = short[np.lexsort((self.plain[short], values[short]))]
         return self.indices[worst]
 
+    def gated(self, bar: Bar) -> dict[str, Any]:
+        """How many images a gate at the bar, in plain IoU, accepts by their confidence; how many of them fall short.
+
+        The gate knows no truth: what it does not accept is what the program would show a person.
+        """
+        passed = self.confidence >= bar.plain
+        wrong = self.of(bar.metric) < bar.threshold
+        return {"threshold": bar.plain, "accepted": int(passed.sum()), "accepted_below": int((passed & wrong).sum())}
+
     def summary(self, bar: Bar) -> dict[str, Any]:
         """Means, smallest values and quantiles in both metrics, and how many are below the bar; ready for JSON."""
         return {
@@ -73,6 +83,7 @@ class Agreement:
             "metric": bar.metric,
             "threshold": bar.threshold,
             "below": int((self.of(bar.metric) < bar.threshold).sum()),
+            "gate": self.gated(bar),
             **{metric: _figures(self.of(metric)) for metric in METRICS},
             "histogram": np.histogram(self.plain, bins=BINS, range=(0, 1))[0].tolist(),  # of plain IoU
         }
@@ -105,6 +116,7 @@ def measure(
         zone = predictor.grey_zone(threshold=settings.threshold, share=settings.grey_share)
     plain: list[float] = []
     stepped: list[float] = []
+    confidence: list[float] = []
     places: NDArray[np.int64] = np.asarray(indices, np.int64)
     for start in range(0, len(places), AT_ONCE):
         batch = [int(index) for index in places[start : start + AT_ONCE]]
@@ -116,5 +128,6 @@ def measure(
             truth = masks.checked(pairs.mask(index), shape=shape, classes=1, name=pairs.path(index).name)
             plain.append(float(iou(prediction.mask, truth)))
             stepped.append(float(stepped_iou(prediction.mask, truth)))
+            confidence.append(prediction.confidence)
         yield Progress(phase, start + len(batch), len(places))
-    return Agreement(places, np.array(plain), np.array(stepped))
+    return Agreement(places, np.array(plain), np.array(stepped), np.array(confidence))

@@ -184,7 +184,7 @@ class Experiment:
 
 
 def figures_of(out: Path, run: Run) -> dict[str, Any]:
-    """The IoU of every image: ``stream_index``, ``stream_plain``, ``stream_stepped``, and the same of ``fresh``."""
+    """Of every image ``stream_index``, ``stream_plain``, ``stream_stepped``, ``stream_confidence``; so of ``fresh``."""
     with np.load(run.folder(out) / FIGURES) as kept:
         return {name: kept[name] for name in kept.files}
 
@@ -194,9 +194,14 @@ def _keep_figures(path: Path, stream: Agreement, fresh: Agreement | None) -> Non
         "stream_index": stream.indices,
         "stream_plain": stream.plain,
         "stream_stepped": stream.stepped,
+        "stream_confidence": stream.confidence,
     }
     if fresh is not None:
-        arrays |= {"fresh_plain": fresh.plain, "fresh_stepped": fresh.stepped}
+        arrays |= {
+            "fresh_plain": fresh.plain,
+            "fresh_stepped": fresh.stepped,
+            "fresh_confidence": fresh.confidence,
+        }
     payload = io.BytesIO()
     np.savez_compressed(payload, **arrays)
     write_atomically(path, payload.getvalue(), durable=False)

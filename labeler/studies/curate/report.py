@@ -99,6 +99,7 @@ def _text(
         _runs_table(results),
         *_passes(results, bar.name),
         *_worst(told["worst"]),
+        *_gates(results),
         *_pruning(told["pruned"]),
         *_rounds(results),
     )
@@ -166,19 +167,51 @@ def _worst_of(experiment: Experiment, run: Result) -> Result:
     for place in ("stream", "fresh"):
         ious = figures.get(f"{place}_plain", np.empty(0))
         indices = figures.get(f"{place}_index", np.arange(len(ious)))
+        confidence = figures.get(f"{place}_confidence")  # none in older runs
         row[place] = [
-            {"index": int(indices[at]), "iou": float(ious[at])} for at in np.argsort(ious, kind="stable")[:WORST]
+            {
+                "index": int(indices[at]),
+                "iou": float(ious[at]),
+                "confidence": None if confidence is None else float(confidence[at]),
+            }
+            for at in np.argsort(ious, kind="stable")[:WORST]
         ]
     return row
 
 
 def _worst(rows: Sequence[Result]) -> list[str]:
     def listed(found: Sequence[Result]) -> str:
-        return ", ".join(f"{item['index']} ({item['iou']:.4f})" for item in found)
+        return ", ".join(f"{item['index']} ({item['iou']:.4f}{sure(item['confidence'])})" for item in found)
+
+    def sure(confidence: float | None) -> str:
+        return "" if confidence is None else f"; {confidence:.3f}"
 
     lines = [[title_of(row), listed(row["stream"]), listed(row["fresh"])] for row in rows]
-    text = f"The {WORST} images with the smallest plain IoU: place in the source, from 0, and plain IoU."
+    text = (
+        f"The {WORST} images with the smallest plain IoU: place in the source, from 0, plain IoU, and the confidence "
+        "that the model gave its mask (soft IoU x stability, not calibrated)."
+    )
     return ["## Worst images", text, markdown_table(("run", "of the whole stream", "of the fresh stream"), lines)]
+
+
+def _gates(results: Sequence[Result]) -> list[str]:
+    """What a gate at the bar would have passed, which knows no truth."""
+    columns = ("run", "stream", "images", "below", "accepted unseen", "of these below")
+    rows = []
+    for run in results:
+        for place in ("stream", "fresh"):
+            figures = run[place]
+            if figures is not None and "gate" in figures:  # older runs have none
+                gate = figures["gate"]
+                counts = (figures["images"], figures["below"], gate["accepted"], gate["accepted_below"])
+                rows.append([title_of(run), place, *counts])
+    if not rows:
+        return []
+    text = (
+        "The last model's masks behind a gate at the bar, in plain IoU: how many have a confidence of at least that, "
+        "and how many of these fall short all the same. What is not accepted would be shown to a person."
+    )
+    return ["## A gate at the bar", text, markdown_table(columns, rows)]
 
 
 def _rounds(results: Sequence[Result]) -> list[str]:

@@ -233,7 +233,7 @@ def _say_arms(told: dict[str, Any], plan: Plan) -> None:
             figures = row[place]
             if figures is not None:
                 means = figures["iou"]["min"], figures["iou"]["mean"], figures["stepped"]["mean"]
-                labels, minutes = f"{row['labels']:g}", f"{row['minutes']:.1f}"
+                labels, minutes = f"{round(row['labels'], 1):g}", f"{row['minutes']:.1f}"
                 rows.append((row["arm"], row["runs"], labels, minutes, figures["below"], *means))
         if rows:
             say({"stream": "the whole stream", "fresh": "a fresh stream"}[place])

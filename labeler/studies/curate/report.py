@@ -116,9 +116,8 @@ def arms_table(rows: Sequence[Result], place: str, title: str) -> str:
         if figures is None:
             continue
         values = [f"{figures[m][name]:.4f}" for m in ("iou", "stepped") for name in ("mean", "q01", "q05", "min")]
-        lines.append(
-            [row["arm"], row["runs"], f"{row['labels']:g}", f"{row['minutes']:.1f}", figures["below"], *values]
-        )
+        labels, minutes = f"{round(row['labels'], 1):g}", f"{row['minutes']:.1f}"
+        lines.append([row["arm"], row["runs"], labels, minutes, figures["below"], *values])
     return markdown_table(columns, lines)
 
 

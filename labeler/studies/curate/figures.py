@@ -145,7 +145,8 @@ def pairs_sheet(experiment: Experiment, result: Result) -> PILImage.Image:
         for start in range(0, len(labels), IN_A_ROW):
             more = "" if start == 0 else ", continued"
             tiles = [_tile(experiment, label) for label in labels[start : start + IN_A_ROW]]
-            rows.append((f"round {number}: {len(labels)} labels{made}{more}", tiles))
+            count = "1 label" if len(labels) == 1 else f"{len(labels)} labels"
+            rows.append((f"round {number}: {count}{made}{more}", tiles))
     return sheet(rows[:MOST_ROWS])
 
 

@@ -217,6 +217,8 @@ def _ended_line(name: str, result: dict[str, Any]) -> str:
 
 
 def _say_arms(told: dict[str, Any], plan: Plan) -> None:
+    from labeler.studies.curate.report import cost_of
+
     columns = (
         "arm",
         "runs",
@@ -233,8 +235,7 @@ def _say_arms(told: dict[str, Any], plan: Plan) -> None:
             figures = row[place]
             if figures is not None:
                 means = figures["iou"]["min"], figures["iou"]["mean"], figures["stepped"]["mean"]
-                labels, minutes = f"{round(row['labels'], 1):g}", f"{row['minutes']:.1f}"
-                rows.append((row["arm"], row["runs"], labels, minutes, figures["below"], *means))
+                rows.append((row["arm"], row["runs"], *cost_of(row), figures["below"], *means))
         if rows:
             say({"stream": "the whole stream", "fresh": "a fresh stream"}[place])
             table(columns, rows)

@@ -60,11 +60,14 @@ class Agreement:
         """The figures in one metric."""
         return self.plain if metric == "iou" else self.stepped
 
+    def falls_short(self, bar: Bar) -> NDArray[np.bool_]:
+        """Of each image whether it is below the bar."""
+        return self.of(bar.metric) < bar.threshold
+
     def below(self, bar: Bar) -> Indices:
         """Places of the images that fall short, the worst first."""
-        values = self.of(bar.metric)
-        short = np.flatnonzero(values < bar.threshold)
-        worst = short[np.lexsort((self.plain[short], values[short]))]
+        short = np.flatnonzero(self.falls_short(bar))
+        worst = short[np.lexsort((self.plain[short], self.of(bar.metric)[short]))]
         return self.indices[worst]
 
     def gated(self, bar: Bar) -> dict[str, Any]:
@@ -73,8 +76,8 @@ class Agreement:
         The gate knows no truth: what it does not accept is what the program would show a person.
         """
         passed = self.confidence >= bar.plain
-        wrong = self.of(bar.metric) < bar.threshold
-        return {"threshold": bar.plain, "accepted": int(passed.sum()), "accepted_below": int((passed & wrong).sum())}
+        wrong = passed & self.falls_short(bar)
+        return {"threshold": bar.plain, "accepted": int(passed.sum()), "accepted_below": int(wrong.sum())}
 
     def summary(self, bar: Bar) -> dict[str, Any]:
         """Means, smallest values and quantiles in both metrics, and how many are below the bar; ready for JSON."""
@@ -82,7 +85,7 @@ class Agreement:
             "images": len(self.indices),
             "metric": bar.metric,
             "threshold": bar.threshold,
-            "below": int((self.of(bar.metric) < bar.threshold).sum()),
+            "below": int(self.falls_short(bar).sum()),
             "gate": self.gated(bar),
             **{metric: _figures(self.of(metric)) for metric in METRICS},
             "histogram": np.histogram(self.plain, bins=BINS, range=(0, 1))[0].tolist(),  # of plain IoU

@@ -116,9 +116,13 @@ def arms_table(rows: Sequence[Result], place: str, title: str) -> str:
         if figures is None:
             continue
         values = [f"{figures[m][name]:.4f}" for m in ("iou", "stepped") for name in ("mean", "q01", "q05", "min")]
-        labels, minutes = f"{round(row['labels'], 1):g}", f"{row['minutes']:.1f}"
-        lines.append([row["arm"], row["runs"], labels, minutes, figures["below"], *values])
+        lines.append([row["arm"], row["runs"], *cost_of(row), figures["below"], *values])
     return markdown_table(columns, lines)
+
+
+def cost_of(row: Result) -> tuple[str, str]:
+    """An arm's mean labels and minutes, as they are shown."""
+    return f"{round(row['labels'], 1):g}", f"{row['minutes']:.1f}"
 
 
 def _runs_table(results: Sequence[Result]) -> str:
@@ -207,8 +211,8 @@ def _gates(results: Sequence[Result]) -> list[str]:
     if not rows:
         return []
     text = (
-        "The last model's masks behind a gate at the bar, in plain IoU: how many have a confidence of at least that, "
-        "and how many of these fall short all the same. What is not accepted would be shown to a person."
+        "The last model's masks behind a gate at the bar, in plain IoU: how many have a confidence (soft IoU x "
+        "stability) of at least that, and how many of these fall short all the same. The others wait for a person."
     )
     return ["## A gate at the bar", text, markdown_table(columns, rows)]
 

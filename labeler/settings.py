@@ -84,7 +84,8 @@ class Settings(_Table):
     first_steps: int = _field(400, "Most steps of the first round.", "Training", ge=1, le=1_000_000)
     long_steps: int = _field(
         1500,
-        "Most steps of a long round: from nothing when the core has doubled, or on accepted masks; 0: no such round.",
+        "Most steps of a long round (from nothing when the core has doubled, or on accepted masks) on up to 50 labels, "
+        "up to three times as many on more; 0: no such round.",
         "Training",
         ge=0,
         le=1_000_000,

@@ -50,6 +50,10 @@ HELD_FROM = 0.6
 PASTED_FROM = 0.2
 PLAIN_FROM = 0.8  # of the steps, after which crops are no longer stretched: the last word have pixels as they are
 GOING_ON = 2 / 3  # of the steps of a long round, where it goes on from the champion with accepted masks
+# Images of a core, above which a round from nothing takes longer, with the square root of their number. On dsb2018
+# nuclei, 496 labels, 2,000 steps gave a mean IoU of 0.844, 4,500 gave 0.859.
+LARGE_CORE = 50
+LONGEST = 3  # times
 RETRIES = 3
 STOP_IOU = 0.985  # mean IoU on the core (eval mode, averaged weights) at which nothing is left to learn
 
@@ -72,9 +76,10 @@ class TrainingJob:
 
     def steps(self, *, warm: bool) -> int:
         """Most steps of the round; ``warm`` where it goes on from the champion."""
-        if self.long:
-            return round(GOING_ON * self.settings.long_steps) if self.accepted else self.settings.long_steps
-        return self.settings.steps if warm else self.settings.first_steps
+        if not self.long:
+            return self.settings.steps if warm else self.settings.first_steps
+        grown = min(LONGEST, max(1.0, math.sqrt(len(self.core) / LARGE_CORE)))
+        return round((GOING_ON if self.accepted else grown) * self.settings.long_steps)
 
 
 @dataclass(frozen=True, slots=True)

@@ -80,6 +80,14 @@ def test_round_learns_and_reports(job: TrainingJob) -> None:
     assert {item.phase for item in seen} == {"reading", "training", "checking", "judging"}
 
 
+def test_long_round_takes_longer_with_a_large_core_but_not_with_accepted_masks(job: TrainingJob) -> None:
+    pair = job.core[0]
+    sizes = {count: replace(job, core=(pair,) * count, long=True).steps(warm=False) for count in (4, 50, 200, 10_000)}
+    assert sizes == {4: 1500, 50: 1500, 200: 3000, 10_000: 4500}
+    assert replace(job, core=(pair,) * 200, long=True, accepted=(pair,)).steps(warm=True) == 1000
+    assert replace(job, core=(pair,) * 200).steps(warm=False) == job.settings.first_steps
+
+
 def test_challenger_can_be_loaded_and_predicts_what_was_measured(job: TrainingJob) -> None:
     result, _ = _run(job)
     predictor = Predictor.load(result.path, sha256=result.sha256, device="cpu")

@@ -197,14 +197,12 @@ class Job:
         return settings_from({"seed": self.task.seed, **dict(self.options.set), **changes}, source="labels.py")
 
     def _train_on_all(self) -> None:
-        # A ceiling that was stopped early would flatter every share of it.
-        settings = self._settings(long_steps=max(self._settings().long_steps, self.options.all_steps))
         training = train_on(
             self.pairs,
             [int(at) for at in self.train],
             masks_folder=self.folder / "masks",
             output=self.folder / "model.safetensors",
-            settings=settings,
+            settings=self._settings(),
             seed=1,
         )
         result = drain(training)
@@ -369,7 +367,6 @@ def parsed(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--arms", nargs="+", default=list(ARMS), choices=ARMS)
     parser.add_argument("--counts", nargs="+", type=int, default=list(COUNTS))
     parser.add_argument("--seeds", type=int, default=2, help=f"the first goes on beyond {SECOND_SEED_UNTIL} labels")
-    parser.add_argument("--all-steps", type=int, default=2000, help="most steps of the training with all labels")
     parser.add_argument("--set", action="append", default=[], type=_change, metavar="NAME=VALUE", help="a setting")
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--threads", type=int, default=1, help="of each job")

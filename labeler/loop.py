@@ -224,8 +224,11 @@ class Loop:
         return label
 
     def _split_of(self, image_id: int) -> Split:
-        if self.project.image(image_id).probe:
+        image = self.project.image(image_id)
+        if image.probe:
             return Split.HOLDOUT
+        if image.state is ImageState.ACCEPTED:  # somebody chose it for what its mask looks like: it speaks for no other
+            return Split.CORE
         counts = self.project.counts()
         return Split.HOLDOUT if (counts.labelled + 1) % self.project.settings.holdout_every == 0 else Split.CORE
 

@@ -120,6 +120,16 @@ def test_every_third_label_here_goes_to_the_holdout_and_stays_there(loop: Loop) 
     assert loop.project.image(labelled[2]).split is Split.HOLDOUT
 
 
+def test_label_of_an_accepted_image_never_judges(loop: Loop) -> None:
+    labelled = _label(loop, 2)
+    waiting = [record.image_id for record in loop.project.images() if record.image_id not in labelled]
+    loop.project.set_state(waiting[0], ImageState.ACCEPTED)
+    loop.commit(waiting[0], np.ones((32, 32), np.uint8))  # the third
+    assert loop.project.image(waiting[0]).split is Split.CORE
+    _label(loop, 3)
+    assert loop.project.counts().holdout == 1  # the sixth
+
+
 def test_first_round_is_published_and_everything_waits_for_its_prediction(loop: Loop) -> None:
     _label(loop, 4)
     version = _publish(loop)

@@ -83,6 +83,15 @@ def test_budget_of_labels_ends_a_simulation(tmp_path: Path) -> None:
     assert "labels were made" in result.ended
 
 
+def test_long_round_that_is_due_follows_the_last_label_of_a_budget(tmp_path: Path) -> None:
+    long = QUICK.model_copy(update={"long_steps": 20, "threshold": 1.0})
+    result, lines, project = _run(tmp_path, 14, long, labels=4)
+    with project:
+        assert [version.metrics["long"] for version in project.versions()] == [False, True]
+    assert len(lines) == 2
+    assert "labels were made" in result.ended
+
+
 def test_image_without_a_reference_is_excluded_by_name(tmp_path: Path) -> None:
     for _ in write_pairs(tmp_path / "set", 5, seed=1, choice=lambda _: SMALL):
         pass

@@ -101,8 +101,8 @@ class Walker:
                     continue
                 return "nothing waits"
             yield (yield from self.round())
-            if self.spent():
-                return self.spent()
+            if self._out_of_time():  # out of labels, what they are worth is still to be learnt
+                return self._out_of_time()
 
     def round(self) -> Generator[Progress, None, SimulatedRound]:
         """One round and the prediction of what waits with its model, unless the next round is due already."""
@@ -116,11 +116,14 @@ class Walker:
 
     def spent(self) -> str:
         """Which part of the budget is spent, in words; empty while there is some left."""
-        if self.budget.minutes is not None and self.clock.total >= 60 * self.budget.minutes:
-            return f"{self.budget.minutes:g} minutes were spent"
-        if self.left() == 0:
-            return f"{self.loop.project.counts().labelled} labels were made"
-        return ""
+        if self._out_of_time() or self.left() != 0:
+            return self._out_of_time()
+        return f"{self.loop.project.counts().labelled} labels were made"
+
+    def _out_of_time(self) -> str:
+        if self.budget.minutes is None or self.clock.total < 60 * self.budget.minutes:
+            return ""
+        return f"{self.budget.minutes:g} minutes were spent"
 
     def left(self) -> int | None:
         """How many labels may still be asked for; None without end."""

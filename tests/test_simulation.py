@@ -11,6 +11,7 @@ from labeler import masks
 from labeler.driving import drain
 from labeler.errors import MaskError
 from labeler.headless import take_up
+from labeler.loop import Loop
 from labeler.metrics import mean_iou
 from labeler.oracle import ReferenceOracle
 from labeler.project import Project
@@ -90,6 +91,16 @@ def test_long_round_that_is_due_follows_the_last_label_of_a_budget(tmp_path: Pat
         assert [version.metrics["long"] for version in project.versions()] == [False, True]
     assert len(lines) == 2
     assert "labels were made" in result.ended
+
+
+def test_round_that_was_cut_off_is_made_up_for_once(tmp_path: Path) -> None:
+    _, _, project = _run(tmp_path, 14, QUICK.model_copy(update={"threshold": 1.0}), labels=4)
+    oracle = ReferenceOracle(tmp_path / "set" / "masks")
+    with project:
+        Loop(project).freeze_round()  # by a process that was killed then
+        for labels, rounds in ((4, 2), (4, 2), (5, 3)):
+            drain(simulate(project, oracle, labels=labels))
+            assert len(project.rounds()) == rounds
 
 
 def test_image_without_a_reference_is_excluded_by_name(tmp_path: Path) -> None:

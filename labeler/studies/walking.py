@@ -82,9 +82,9 @@ class Walker:
         self._owed = self._was_cut_off()
 
     def _was_cut_off(self) -> bool:
-        """Whether an earlier process was stopped within a round: nothing has learnt its labels, and none is due."""
-        rounds, started = self.loop.project.rounds(), self.loop.project.events(kind="round_started")
-        return len(started) > len(rounds) or (bool(rounds) and rounds[-1].version is None)
+        """Whether the last round that was started came to no model: nothing has learnt its labels, and none is due."""
+        started = self.loop.project.events(kind="round_started", limit=1)
+        return bool(started) and started[0].payload["version"] == self.loop.project.next_version()
 
     def work_off(self, *, sweep: bool = True) -> Generator[Progress | SimulatedRound, None, str]:
         """Predict, answer and train until nothing waits; returns why it ended.

@@ -45,6 +45,7 @@ GROWN = 1.05
 FEWEST_ACCEPTED, MOST_ACCEPTED = 50, 2000
 SURE, NEARLY_ALL = 0.93, 0.9
 LONG_ROUNDS = 3  # the first and two on its accepted masks; after them only a larger core is worth another one
+CLOSED = "the project was closed"  # why a round ended that nobody stopped
 CORE_OF_ITS_OWN = 4  # of ``first_labels``: the core that is worth more than what an adopted model has learnt elsewhere
 
 
@@ -86,6 +87,7 @@ class Loop:
         self.trust = Trust(project)
         self.in_hand: int | None = None  # the image in front of a person is never accepted behind their back
         self._queue = Queue(project, trained_mark=self._trained_mark)
+        self._opened = max((event.event_id for event in project.events(limit=1)), default=0)  # the last before this loop
         self._lost: set[int] = set()  # labelled images that could not be read: their labels stay
 
     # -- predictions ------------------------------------------------------------------------------------------
@@ -253,8 +255,24 @@ class Loop:
         return self.project.count_labels(split=Split.CORE, after=self._last_mark())
 
     def _last_mark(self) -> int:
-        started = self.project.events(kind="round_started", limit=1)
-        return int(started[0].payload["label_id"]) if started else 0
+        """The newest label that a round was started with; one that ended with the program is still owed.
+
+        But what was cut off twice in a row is not tried a third time by itself: it may be what the program died of.
+        """
+        events = [*self.project.events(kind="round_started", limit=8), *self.project.events(kind="round_ended", limit=8)]
+        upcoming, tries, why = self.project.next_version(), [], None
+        for event in sorted(events, key=lambda event: -event.event_id):
+            if event.kind == "round_ended":
+                why = str(event.payload["why"])
+                continue
+            mark = int(event.payload["label_id"])
+            if event.event_id > self._opened or event.payload["version"] < upcoming or why not in (None, CLOSED):
+                return mark
+            tries += [mark] if why is None else []
+            if len(tries) == 2:
+                return tries[0]
+            why = None
+        return 0
 
     def _trained_mark(self, champion: VersionRecord | None) -> int:
         """The newest label that the champion may have been trained on: a rejected round has taught it nothing."""
@@ -422,6 +440,7 @@ class Loop:
     def fail_round(self, job: TrainingJob, why: str) -> None:
         """Record that a round was given up or stopped; the champion stays."""
         self._record_round(job, published=False, result=None, reason=why)
+        self.project.log("round_ended", version=job.version, why=why)
 
     def _record_round(self, job: TrainingJob, *, published: bool, result: RoundResult | None, reason: str) -> None:
         self.project.record_round(

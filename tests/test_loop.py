@@ -14,7 +14,7 @@ from labeler import checkpoint, files, images, masks, ships
 from labeler.checkpoint import Checkpoint
 from labeler.errors import CheckpointError, ProjectError, TrainingError
 from labeler.inference import FailedImage, predict_files
-from labeler.loop import Loop
+from labeler.loop import CLOSED, Loop
 from labeler.networks import NetworkConfig, ResidualUNet
 from labeler.project import Project
 from labeler.records import ImageState, LabelOrigin, PredictionRecord, Split, VersionStatus
@@ -118,6 +118,23 @@ def test_every_third_label_here_goes_to_the_holdout_and_stays_there(loop: Loop) 
     assert splits == [Split.CORE, Split.CORE, Split.HOLDOUT] * 2
     loop.commit(labelled[2], np.ones((32, 32), np.uint8))
     assert loop.project.image(labelled[2]).split is Split.HOLDOUT
+
+
+def test_round_that_ended_with_the_program_is_owed_until_it_was_tried_twice(loop: Loop) -> None:
+    _label(loop, 4)
+    job = loop.freeze_round()
+    assert not loop.round_due()  # it runs
+    closed = Loop(loop.project)
+    assert closed.round_due()  # killed
+    closed.fail_round(closed.freeze_round(), CLOSED)
+    again = Loop(loop.project)
+    assert again.round_due()
+    again.freeze_round()
+    thrice = Loop(loop.project)
+    assert not thrice.round_due()  # killed twice
+    assert thrice.new_labels == 0
+    thrice.fail_round(job, "stopped")
+    assert not Loop(loop.project).round_due()  # somebody wanted it so
 
 
 def test_label_of_an_accepted_image_never_judges(loop: Loop) -> None:

@@ -16,7 +16,7 @@ from labeler.ui.wording import phase_name
 from labeler.ui.worker import Lane, Priority, Task
 
 if TYPE_CHECKING:
-    from labeler.loop import Loop
+    from labeler.loop import CLOSED, Loop
     from labeler.training import RoundResult, TrainingJob
 
 SILENT_S = 120.0  # a round that has not moved for so long is said to hang
@@ -87,7 +87,7 @@ class Rounds(QObject):
         self._settling.stop()
         if self._job is not None and self._loop is not None and self._task_id is not None:
             self._lane.stop(self._task_id)
-            self._note_failure(self._clear(), "the project was closed")
+            self._note_failure(self._clear(), CLOSED)
             self.ended.emit(self.tr("The round was given up because the project was closed."))
         self._lane.resume(Priority.TRAIN)
         self._loop = None

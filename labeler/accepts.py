@@ -236,10 +236,10 @@ class Accepts:
             ).lastrowid
             if answer is Answer.WRONG:
                 self._database.write(
-                    "UPDATE images SET reserved = 1, reason = 'an audit found its mask wrong', "
+                    "UPDATE images SET reserved = 1, reason = ?, "
                     "state = CASE state WHEN 'accepted' THEN 'queued' ELSE state END "
                     "WHERE id = ? AND prediction_sha256 = ?",
-                    (accept.image_id, bytes.fromhex(accept.mask_sha256)),
+                    ("an audit found its mask wrong", accept.image_id, bytes.fromhex(accept.mask_sha256)),
                 )
             self._database.log("audit", accept=accept.accept_id, answer=answer, repeat_of=repeat_of)
         return next(audit for audit in self.audits(accept.accept_id) if audit.audit_id == audit_id)

@@ -34,7 +34,7 @@ class FolderLock:
             os.close(self._handle)
             why = error.strerror or str(error)
             raise StorageError(f"{path}: cannot be locked ({why}); move the project to a local disk") from error
-        self._write(f"process {os.getpid()} on {socket.gethostname()}\n")
+        self._write(f"process {os.getpid()} on {socket.gethostname()}" + "\n")
 
     def release(self) -> None:
         """Let go. The file stays: deleting it would race with a process that has just opened it."""

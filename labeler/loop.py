@@ -87,7 +87,7 @@ class Loop:
         self.trust = Trust(project)
         self.in_hand: int | None = None  # the image in front of a person is never accepted behind their back
         self._queue = Queue(project, trained_mark=self._trained_mark)
-        self._opened = max((event.event_id for event in project.events(limit=1)), default=0)  # the last before this loop
+        self._opened = max((event.event_id for event in project.events(limit=1)), default=0)  # the last event till now
         self._lost: set[int] = set()  # labelled images that could not be read: their labels stay
 
     # -- predictions ------------------------------------------------------------------------------------------
@@ -259,9 +259,9 @@ class Loop:
 
         But what was cut off twice in a row is not tried a third time by itself: it may be what the program died of.
         """
-        events = [*self.project.events(kind="round_started", limit=8), *self.project.events(kind="round_ended", limit=8)]
+        started, ended = (self.project.events(kind=kind, limit=8) for kind in ("round_started", "round_ended"))
         upcoming, tries, why = self.project.next_version(), [], None
-        for event in sorted(events, key=lambda event: -event.event_id):
+        for event in sorted([*started, *ended], key=lambda event: -event.event_id):
             if event.kind == "round_ended":
                 why = str(event.payload["why"])
                 continue

@@ -170,9 +170,17 @@ def _validated(table: type[T], values: dict[str, Any], source: str) -> T:
     try:
         return table.model_validate(values)
     except ValidationError as error:
-        first = error.errors()[0]
-        name = ".".join(map(str, first["loc"])) or "settings"
-        raise SettingsError(f"{source}: {name}: {first['msg']}; correct or delete this line") from error
+        name, why = first_fault(error)
+        raise SettingsError(f"{source}: {name}: {why}; correct it or leave it out") from error
+
+
+def first_fault(error: ValidationError) -> tuple[str, str]:
+    """The setting that was refused first, and why, in words for a person."""
+    first = error.errors()[0]
+    name = ".".join(map(str, first["loc"])) or "settings"
+    if first["type"] == "extra_forbidden":
+        return name, "there is no such setting"
+    return name, str(first["ctx"]["error"] if first["type"] == "value_error" else first["msg"])
 
 
 def preferences_path() -> Path:

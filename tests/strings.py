@@ -68,6 +68,13 @@ PARTS = {
     ),
     "images/raster.py": ("needs {} GB of memory, and {} GB are free",),
     "stream/frames.py": ("is missing", "is no film that can be read, or it is damaged"),
+    "accepts.py": ("an audit found its mask wrong",),
+    "lock.py": ("process {} on {}", "another process"),
+    "settings.py": (
+        "there is no such setting",
+        *("1 to 254 different names are needed", "colours like #E69F00 are needed, with commas between them"),
+        "0, or {} to 1, is needed",
+    ),
     "checkpoint.py": ("not a sound safetensors file ({})", "not a plain PyTorch state dict ({})"),
     "stream/watcher.py": (
         "{}; it is tried again",

@@ -27,6 +27,7 @@ from labeler.inference import Predictor
 from labeler.metrics import iou
 from labeler.networks import NetworkConfig, ResidualUNet
 from labeler.project import Project
+from labeler.records import ImageState
 from labeler.settings import Settings
 from labeler.studies import demo
 from labeler.studies.report import figures
@@ -241,6 +242,28 @@ def test_new_refuses_a_mistyped_source_before_anything_is_made(tmp_path: Path) -
     assert not (tmp_path / "new").exists()
 
 
+def test_new_that_fails_leaves_nothing_behind(pairs: Path, tmp_path: Path) -> None:
+    wrong = run("new", tmp_path / "new", "--images", pairs / "images", "--model", pairs / "images" / "00000.png")
+    assert wrong.exit_code == 2
+    assert not (tmp_path / "new").exists()
+    assert run("new", tmp_path / "new", "--images", pairs / "images").exit_code == 0
+    again = run("new", tmp_path / "new", "--images", pairs / "images", "--model", tmp_path / "none.safetensors")
+    assert again.exit_code == 2
+    with Project.open(tmp_path / "new") as opened:  # what was there before stays
+        assert opened.counts().streamed == FEW
+
+
+def test_refused_settings_and_names_are_told_in_plain_words(pairs: Path, tmp_path: Path) -> None:
+    twice = run("new", tmp_path / "new", "--images", pairs / "images", "--classes", "a,a")
+    assert "new: classes: 1 to 254 different names are needed; correct it or leave it out" in twice.stderr
+    unknown = run("curate", "ships:20", "--set", "foo=1", "--out", tmp_path / "out")
+    assert "curate: foo: there is no such setting" in unknown.stderr
+    order = run("curate", "ships:20", "--order", "bogus", "--out", tmp_path / "out")
+    assert order.exit_code == 2
+    assert "disagreement" in order.stderr
+    assert not (tmp_path / "out").exists()
+
+
 def test_relative_sources_are_found_from_anywhere(pairs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(pairs)
     assert run("new", tmp_path / "new", "--images", "images").exit_code == 0
@@ -297,6 +320,31 @@ def test_simulate_refuses_masks_of_other_images(project: Path, pairs: Path, tmp_
     result = run("simulate", project, "--reference", tmp_path / "others")
     assert result.exit_code == 2
     assert "no mask there is named like an image" in result.stderr
+
+
+def test_simulate_refuses_masks_of_another_size_and_leaves_the_project_alone(
+    project: Path, pairs: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "small").mkdir()
+    for path in (pairs / "masks").iterdir():
+        (tmp_path / "small" / path.name).write_bytes(images.encode(np.zeros((5, 5), np.uint8)))
+    result = run("simulate", project, "--reference", tmp_path / "small")
+    assert result.exit_code == 2
+    assert "none of the first" in result.stderr
+    assert "5 x 5 pixels" in result.stderr
+    with Project.open(project) as opened:
+        assert opened.counts().excluded == 0
+
+
+def test_simulate_names_the_images_that_it_leaves_out(project: Path, pairs: Path) -> None:
+    for path in sorted((pairs / "masks").iterdir())[3:]:
+        path.unlink()
+    result = run("simulate", project, "--reference", pairs / "masks", "--labels", "3")
+    assert result.exit_code == 0, result.output
+    with Project.open(project) as opened:
+        left_out = opened.images(state=ImageState.EXCLUDED)
+    assert left_out
+    assert f"excluded: {left_out[0].path.name}: no reference mask" in result.stderr
 
 
 @pytest.fixture

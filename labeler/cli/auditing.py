@@ -111,7 +111,9 @@ def _shown(trust: Trust, accept: Accept) -> dict[str, str | int]:
 def _keep_answer(trust: Trust, accept_id: int | None, answer: str, *, seconds: float, as_json: bool) -> None:
     from labeler.accepts import Answer
 
-    accept = None if accept_id is None else trust.project.accepts.accept(accept_id)
+    if accept_id is None:
+        raise ProjectError("audit: --answer needs the --id that `labeler audit DIR --next` names")
+    accept = trust.project.accepts.accept(accept_id)
     if accept is None or not accept.coin:
         raise ProjectError(f"audit: {accept_id} was not drawn for an audit; `labeler audit DIR --next` names one")
     found = trust.answer(accept, Answer(answer), seconds=seconds)

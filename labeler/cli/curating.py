@@ -76,6 +76,7 @@ def curate(
 
     Interrupt it at will: the same command goes on. Plain IoU decides unless --metric stepped, the article's own metric.
     """
+    from labeler.acquisition import ACQUISITIONS
     from labeler.device import set_threads
     from labeler.studies.curate.agreement import Bar
     from labeler.studies.curate.experiment import Experiment
@@ -84,6 +85,8 @@ def curate(
     from labeler.studies.curate.report import REPORT, write_report
     from labeler.studies.walking import Budget
 
+    if order is not None and order not in ACQUISITIONS:
+        raise typer.BadParameter(f"one of {', '.join(ACQUISITIONS)} is needed", param_hint="--order")
     runs_of(arm, seed, folds)  # a mistyped arm or setting is refused before anything is drawn
     plan = Plan(
         bar=Bar(metric, threshold),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from labeler.cli.console import emit, follow, note, say, table
-from labeler.errors import ExportError, ProjectError
+from labeler.errors import ExportError, LabelerError, ProjectError
 
 if TYPE_CHECKING:
     from labeler.headless import Forecaster, Intake
@@ -56,15 +57,21 @@ def new(
         values["classes"] = tuple(name.strip() for name in classes.split(","))
     if device is not None:
         values["device"] = device
-    settings = settings_from(values, source="labeler new")
+    settings = settings_from(values, source="new")
     sources = [_absolute(source) for source in images]
     for source in sources:
         parse_source(source)  # a mistyped source is refused before anything is made
-    with Project.create(folder, settings=settings, sources=sources) as project:
-        if model is not None:
-            Loop(project).adopt_model(model)
-        intake = follow(take_up(project, sources), "scan")
-        _report_intake(project, intake, as_json=as_json)
+    is_empty = not folder.exists() or (folder.is_dir() and not any(folder.iterdir()))
+    try:
+        with Project.create(folder, settings=settings, sources=sources) as project:
+            if model is not None:
+                Loop(project).adopt_model(model)
+            intake = follow(take_up(project, sources), "scan")
+            _report_intake(project, intake, as_json=as_json)
+    except LabelerError:
+        if is_empty:  # nobody has worked in it yet: the corrected command shall find it as this one did
+            shutil.rmtree(folder, ignore_errors=True)
+        raise
 
 
 def _absolute(source: str) -> str:

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from labeler.cli.console import emit, follow, say, table
+from labeler.cli.console import emit, follow, note, say, table
 from labeler.cli.projects import Device, keep_device
-from labeler.errors import ProjectError
+from labeler.errors import MaskError, ProjectError
 
 if TYPE_CHECKING:
     from labeler.project import Project
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from labeler.studies.walking import SimulatedRound
 
 Folder = Annotated[Path, typer.Argument(metavar="DIR", help="Folder of the project.", show_default=False)]
+LOOKED_AT = 8  # masks before anything is trained, and reasons for what was left out that are printed
 Json = Annotated[bool, typer.Option("--json", help="JSON on stdout, for scripts.")]
 
 
@@ -64,6 +65,7 @@ def simulate(
     from labeler.headless import take_up
     from labeler.oracle import ReferenceOracle
     from labeler.project import Project
+    from labeler.records import ImageState
     from labeler.studies.simulation import simulate as simulated
 
     with Project.open(folder) as project:
@@ -74,18 +76,33 @@ def simulate(
         _refuse_without_pairs(project, oracle)
         work = simulated(project, oracle, minutes=minutes, labels=labels)
         result = follow(work, "simulate", each=_emit_round if as_json else _say_round)
+        left_out = [image.reason for image in project.images(state=ImageState.EXCLUDED)]
     if as_json:
         emit({"event": "result", **asdict(result)})
         return
     table(("figure", "value"), _rows(result))
+    for why in left_out[:LOOKED_AT]:
+        note(f"excluded: {why}")
+    if len(left_out) > LOOKED_AT:
+        note(f"excluded: and {len(left_out) - LOOKED_AT} more; the window lists them all")
 
 
 def _refuse_without_pairs(project: Project, oracle: Any) -> None:
     records = [record for record in project.images() if record.sha256]
     if not records:
         raise ProjectError(f"{project.folder}: there are no images; add some with `labeler new` in a new project")
-    if not oracle.paths(records):
+    paired = oracle.paths(records)
+    if not paired:
         raise ProjectError(f"{oracle.folder}: no mask there is named like an image; name the right folder")
+    faults = []
+    for record in [record for record in records if record.image_id in paired][:LOOKED_AT]:
+        try:
+            oracle.mask(record)
+        except MaskError as error:
+            faults.append(str(error))
+        else:
+            return
+    raise ProjectError(f"none of the first {len(faults)} masks can be used: {faults[0]}")
 
 
 def _emit_round(line: SimulatedRound) -> None:
@@ -108,6 +125,7 @@ def _rows(result: SimulationResult) -> list[tuple[str, str]]:
         ("accepted by the model", f"{result.accepted} ({_share(result.accepted, result.streamed)})"),
         ("labelled", f"{result.labelled} ({_share(result.labelled, result.streamed)})"),
         ("  of which core, holdout", f"{result.core}, {result.holdout}"),
+        ("still waiting", str(result.waiting)),
         ("excluded, unreadable", f"{result.excluded}, {result.unreadable}"),
         ("rounds, published", f"{result.rounds}, {result.published}"),
         ("threshold", f"{result.threshold:g}"),

@@ -22,6 +22,7 @@ class SimulationResult:
     streamed: int
     accepted: int
     labelled: int
+    waiting: int
     core: int
     holdout: int
     excluded: int
@@ -80,6 +81,7 @@ def _result(walker: Walker, ended: str) -> SimulationResult:
         streamed=counts.streamed,
         accepted=counts.accepted,
         labelled=counts.labelled,
+        waiting=counts.queued + counts.pool,
         core=counts.core,
         holdout=counts.holdout,
         excluded=counts.excluded,

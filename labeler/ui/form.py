@@ -25,9 +25,10 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from labeler.settings import Preferences, Settings
+from labeler.settings import Preferences, Settings, first_fault
 from labeler.ui.controls import Choice, inset, label, plain_tabs
 from labeler.ui.theme import L, M, S, theme
+from labeler.ui.told import told
 
 _WIDEST = 1_000_000_000
 
@@ -235,8 +236,8 @@ class SettingsDialog(QDialog):
             settings = self.project.table() if self.project is not None else None
             preferences = self.person.table()
         except ValidationError as error:
-            first = error.errors()[0]
-            self._refuse(f"{title_of(str(first['loc'][0]))}: {first['msg']}")
+            name, why = first_fault(error)
+            self._refuse(f"{title_of(name.split('.')[0])}: {told(why)}")
             return
         if settings is not None and settings != self._settings and (why := self._keep(settings)):
             self._refuse(why)

@@ -39,7 +39,7 @@ class Plan:
         gate = min(Settings().threshold, self.bar.plain)
         # A probe is a label that no arm asks for.
         values = {"threshold": gate, "seed": seed, "probe_share": 0.0, **self.changes}
-        return settings_from(values, source="labeler curate")
+        return settings_from(values, source="curate")
 
     def ordered(self, count: int, seed: int) -> Indices:
         """Places of the pairs in the order in which a run with this seed streams them."""

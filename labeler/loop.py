@@ -20,6 +20,7 @@ from labeler.files import prediction_paths, sha256_of_file
 from labeler.inference import FailedImage, JobImage, Look, LooksJob, PredictionJob
 from labeler.project import Project
 from labeler.records import (
+    ROUND_CLOSED,
     Counts,
     ImageRecord,
     ImageState,
@@ -45,7 +46,6 @@ GROWN = 1.05
 FEWEST_ACCEPTED, MOST_ACCEPTED = 50, 2000
 SURE, NEARLY_ALL = 0.93, 0.9
 LONG_ROUNDS = 3  # the first and two on its accepted masks; after them only a larger core is worth another one
-CLOSED = "the project was closed"  # why a round ended that nobody stopped
 CORE_OF_ITS_OWN = 4  # of ``first_labels``: the core that is worth more than what an adopted model has learnt elsewhere
 
 
@@ -266,7 +266,7 @@ class Loop:
                 why = str(event.payload["why"])
                 continue
             mark = int(event.payload["label_id"])
-            if event.event_id > self._opened or event.payload["version"] < upcoming or why not in (None, CLOSED):
+            if event.event_id > self._opened or event.payload["version"] < upcoming or why not in (None, ROUND_CLOSED):
                 return mark
             tries += [mark] if why is None else []
             if len(tries) == 2:

@@ -243,7 +243,7 @@ class Project:
         """The file of an image; ImageError where it is gone."""
         path = self.image(image_id).path
         if not path.is_file():
-            raise ImageError(f"{path}: is missing; put it back, or add the folder to which it was moved")
+            raise ImageError(f"{path}: is missing; put it back, or exclude it")
         return path
 
     def relink(self, old_root: Path, new_root: Path) -> int:

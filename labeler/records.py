@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 Mask = NDArray[np.uint8]  # (H, W), class index per pixel, 0 = background
 Embedding = NDArray[np.float32]  # (D,), of length 1; comparable within one model version only
 Image = NDArray[Any]  # (H, W) or (H, W, 3), uint8 or uint16, upright
+ROUND_CLOSED = "the project was closed"  # why a round ended that nobody stopped: it is still owed
 
 
 class ImageState(StrEnum):

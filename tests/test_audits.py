@@ -240,6 +240,8 @@ def test_expected_wrong_is_of_what_the_threshold_accepts(qtbot: QtBot) -> None:
     gate.show_risk(None, is_calibrated=False)
     gate.show_threshold(0.8, can_undo=False)
     assert gate.effect.text() == "Accepts 2 of 3 (67%), not calibrated yet"
+    gate.show_confidences(np.array([0.9, 0.8, 0.3]), kept=np.array([True, False, False]))
+    assert gate.effect.text() == "Accepts 1 of 3 (33%), 1 more kept for you, not calibrated yet"
 
 
 def test_accepted_mask_says_why_it_was_accepted() -> None:

@@ -14,10 +14,10 @@ from labeler import checkpoint, files, images, masks, ships
 from labeler.checkpoint import Checkpoint
 from labeler.errors import CheckpointError, ProjectError, TrainingError
 from labeler.inference import FailedImage, predict_files
-from labeler.loop import CLOSED, Loop
+from labeler.loop import Loop
 from labeler.networks import NetworkConfig, ResidualUNet
 from labeler.project import Project
-from labeler.records import ImageState, LabelOrigin, PredictionRecord, Split, VersionStatus
+from labeler.records import ROUND_CLOSED, ImageState, LabelOrigin, PredictionRecord, Split, VersionStatus
 from labeler.settings import Settings
 from labeler.ships import ShipsConfig
 from labeler.stream import parse_source, scan
@@ -126,7 +126,7 @@ def test_round_that_ended_with_the_program_is_owed_until_it_was_tried_twice(loop
     assert not loop.round_due()  # it runs
     closed = Loop(loop.project)
     assert closed.round_due()  # killed
-    closed.fail_round(closed.freeze_round(), CLOSED)
+    closed.fail_round(closed.freeze_round(), ROUND_CLOSED)
     again = Loop(loop.project)
     assert again.round_due()
     again.freeze_round()

@@ -104,6 +104,24 @@ def test_a_draft_and_its_undo_survive_a_look_at_another_image(session: Session, 
     assert not session.editor.mask.any()
 
 
+def test_an_image_accepted_blank_is_told_and_one_drawn_on_is_not(
+    session: Session, qtbot: QtBot, tmp_path: Path
+) -> None:
+    start(session, qtbot, tmp_path)
+    told: list[str] = []
+    session.message.connect(told.append)
+    session.commit()
+    until(qtbot, lambda: session.editor is not None)
+    assert [text for text in told if "shows no object" in text]
+    told.clear()
+    assert session.editor is not None
+    session.editor.begin_stroke(value=1, diameter=6)
+    session.editor.extend_stroke([(20, 20)])
+    session.commit()
+    until(qtbot, lambda: session.editor is not None)
+    assert not [text for text in told if "shows no object" in text]
+
+
 def test_an_image_changed_in_mid_stroke_keeps_the_stroke(session: Session, qtbot: QtBot, tmp_path: Path) -> None:
     start(session, qtbot, tmp_path)
     first = session.current

@@ -136,8 +136,10 @@ def test_an_image_that_is_gone_or_another_one_is_told_and_can_be_left(
     assert session.editor is None
     session.commit()
     assert project.counts().labelled == 0
+    assert session.is_refused
     session.exclude()
     until(qtbot, lambda: session.editor is not None)
+    assert not session.is_refused
     assert project.image(victim.image_id).state is ImageState.EXCLUDED
 
 

@@ -25,7 +25,8 @@ class Need(Flag):
 
     NOTHING = 0
     PROJECT = auto()
-    IMAGE = auto()
+    CHOSEN = auto()  # an image that is shown, or cannot be
+    IMAGE = auto()  # shown
     PREDICTION = auto()
     CAN_UNDO = auto()
     CAN_REDO = auto()
@@ -64,6 +65,7 @@ GESTURES = (
 )
 
 _W, _C = Scope.WINDOW, Scope.CANVAS
+_CHOSEN = Need.PROJECT | Need.CHOSEN
 _IMAGE, _PREDICTED = Need.PROJECT | Need.IMAGE, Need.PROJECT | Need.IMAGE | Need.PREDICTION
 _File, _Decide, _Tools, _Mask, _View, _Model, _Help = "File", "Decide", "Tools", "Mask", "View", "Model", "Help"
 
@@ -103,19 +105,19 @@ ACTIONS: tuple[ActionSpec, ...] = (
     ActionSpec(
         "previous", "Previous image", ("A",), "previous", _Decide, need=Need.PROJECT, tip="No decision; drafts are kept"
     ),
-    ActionSpec("skip", "Skip", ("Ctrl+Space",), "skip", _Decide, need=_IMAGE, tip="Ask again later"),
+    ActionSpec("skip", "Skip", ("Ctrl+Space",), "skip", _Decide, need=_CHOSEN, tip="Ask again later"),
     ActionSpec(
         "exclude",
         "Exclude the image",
         ("Ctrl+Delete",),
         "exclude",
         _Decide,
-        need=_IMAGE | Need.NOT_EXCLUDED,
+        need=_CHOSEN | Need.NOT_EXCLUDED,
         tip="It is left out of everything until you restore it",
         short="Exclude",
     ),
     ActionSpec(
-        "restore", "Restore the excluded image", (), "restore", _Decide, need=_IMAGE | Need.EXCLUDED, short="Restore"
+        "restore", "Restore the excluded image", (), "restore", _Decide, need=_CHOSEN | Need.EXCLUDED, short="Restore"
     ),
     _tool("brush", "Brush", "B", "Paint the chosen class"),
     _tool("eraser", "Eraser", "E", "Paint background"),

@@ -354,6 +354,11 @@ class Bench(Announcer):
         """The mask being edited."""
         return self._desk.editor
 
+    @property
+    def is_refused(self) -> bool:
+        """Whether the current image could not be opened: it can be skipped or left out, not drawn on."""
+        return self._desk.is_refused
+
     def prediction(self) -> Mask | None:
         """The prediction of the image shown, to compare with."""
         return self._desk.prediction()

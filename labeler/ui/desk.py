@@ -45,6 +45,7 @@ class Desk(QObject):
         self._unsaved = False  # the journal of the current image lacks an edit
         self._prediction: tuple[Mask, NDArray[np.uint8]] | None = None
         self.pyramid: Pyramid | None = None  # of the image shown
+        self.is_refused = False  # whether the current image could not be opened
         self._drafted = False
         self._presenting = False
         self._haste = Haste()
@@ -78,7 +79,7 @@ class Desk(QObject):
         if self._loop is None or (image_id == self.current and (image_id < 0 or self.editor is not None)):
             return
         self.put_away()
-        self.current = image_id
+        self.current, self.is_refused = image_id, False
         self._loop.in_hand = image_id if image_id >= 0 else None
         self.current_changed.emit(image_id)
         if image_id < 0:
@@ -177,6 +178,7 @@ class Desk(QObject):
     @Slot(int, object)
     def _refuse(self, image_id: int, error: Exception) -> None:
         if image_id == self.current:
+            self.is_refused = True
             self.image_refused.emit(image_id)
             self.failed.emit(self.tr("The image cannot be opened"), error)
 

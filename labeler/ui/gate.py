@@ -128,6 +128,7 @@ class GatePanel(QWidget):
         super().__init__(parent)
         self._confidences = np.zeros(0)
         self._wrong = np.zeros(0)
+        self._kept = np.zeros(0, bool)
         self._calibrated = True
         self._wanted: float | None = None
         self._certified: float | None = None
@@ -161,9 +162,18 @@ class GatePanel(QWidget):
         self.figure.valueChanged.connect(self._typed)
         self.undo.clicked.connect(self.undo_requested)
 
-    def show_confidences(self, confidences: NDArray[np.float64], wrong: NDArray[np.float64] | None = None) -> None:
-        """The confidences of all images that no person has decided on, and their chances to be wrong; nan: unknown."""
+    def show_confidences(
+        self,
+        confidences: NDArray[np.float64],
+        wrong: NDArray[np.float64] | None = None,
+        kept: NDArray[np.bool_] | None = None,
+    ) -> None:
+        """The confidences of all images that no person has decided on, and their chances to be wrong; nan: unknown.
+
+        ``kept``: which of them wait for a person whatever the threshold.
+        """
         self._confidences = np.asarray(confidences, float)
+        self._kept = np.zeros(len(self._confidences), bool) if kept is None else kept
         self._wrong = np.full(len(self._confidences), np.nan) if wrong is None else np.asarray(wrong, float)
         self.histogram.show_confidences(self._confidences)
         self._explain(self.histogram.threshold)
@@ -187,7 +197,8 @@ class GatePanel(QWidget):
         self._explain(threshold)
 
     def _explain(self, threshold: float) -> None:
-        chosen = self._confidences >= threshold
+        above = self._confidences >= threshold
+        chosen = above & ~self._kept
         self.effect.setText(
             gate_text(
                 int(chosen.sum()),
@@ -195,6 +206,7 @@ class GatePanel(QWidget):
                 expected=expected_wrong(self._wrong[chosen]),
                 certified=self._certified,
                 is_calibrated=self._calibrated,
+                kept=int((above & self._kept).sum()),
             )
         )
 

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 from PySide6.QtCore import QObject, QTimer, Signal, Slot
 
 from labeler.errors import LabelerError
-from labeler.records import Progress
+from labeler.records import ROUND_CLOSED, Progress
 from labeler.ui.engine import Engine
 from labeler.ui.told import told
 from labeler.ui.wording import phase_name
 from labeler.ui.worker import Lane, Priority, Task
 
 if TYPE_CHECKING:
-    from labeler.loop import CLOSED, Loop
+    from labeler.loop import Loop
     from labeler.training import RoundResult, TrainingJob
 
 SILENT_S = 120.0  # a round that has not moved for so long is said to hang
@@ -87,7 +87,7 @@ class Rounds(QObject):
         self._settling.stop()
         if self._job is not None and self._loop is not None and self._task_id is not None:
             self._lane.stop(self._task_id)
-            self._note_failure(self._clear(), CLOSED)
+            self._note_failure(self._clear(), ROUND_CLOSED)
             self.ended.emit(self.tr("The round was given up because the project was closed."))
         self._lane.resume(Priority.TRAIN)
         self._loop = None

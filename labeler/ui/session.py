@@ -202,13 +202,18 @@ class Session(Bench):
         if self._desk.asks_again():
             self.message.emit(self.tr("That was faster than a glance, several times. Please look at this one again."))
             return
-        image_id = self.current
+        image_id, editor = self.current, self._desk.editor
+        is_blank = not editor.is_changed and self._desk.prediction() is None and not editor.mask.any()
         try:
             self._desk.commit()
         except LabelerError as error:
             self._blame(self.tr("Not saved: the drawing is kept"), error)
             return
         self.committed.emit(image_id)
+        if is_blank:
+            self.message.emit(
+                self.tr("Saved as an image that shows no object. If it does, go back to it (A) and draw.")
+            )
         self._rounds.note_label()
         self._go_on(image_id)
 

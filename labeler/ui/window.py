@@ -145,6 +145,7 @@ class MainWindow(Doors):
         session.status_changed.connect(self._show_status)
         session.current_changed.connect(lambda _: self._enable())
         session.image_loaded.connect(lambda *_: self._enable())
+        session.image_refused.connect(lambda _: self._enable())
         session.mask_changed.connect(lambda _: self._enable())
         session.prediction_changed.connect(lambda _: self._enable())
         session.drafted.connect(self._note_draft)
@@ -227,11 +228,13 @@ class MainWindow(Doors):
         ):
             there |= need if holds else Need.NOTHING
         editor = session.editor
-        if session.current < 0 or editor is None:
+        if session.current < 0 or (editor is None and not session.is_refused):
+            return there  # while it is on its way, nobody has seen what they would decide on
+        excluded = session.record(session.current).state is ImageState.EXCLUDED
+        there |= Need.CHOSEN | (Need.EXCLUDED if excluded else Need.NOT_EXCLUDED)
+        if editor is None:
             return there
         there |= Need.IMAGE
-        excluded = session.record(session.current).state is ImageState.EXCLUDED
-        there |= Need.EXCLUDED if excluded else Need.NOT_EXCLUDED
         if session.prediction() is not None:
             there |= Need.PREDICTION
         if not editor.is_changed:

@@ -287,11 +287,17 @@ def gate_text(
     expected: float | None = None,
     certified: float | None = None,
     is_calibrated: bool = True,
+    kept: int = 0,
 ) -> str:
-    """What a threshold does to the predictions there are; shares of wrong masks where they are known."""
+    """What a threshold does to the predictions there are; shares of wrong masks where they are known.
+
+    ``kept`` would be accepted, were they not for a person alone: probes, and what an audit found wrong.
+    """
     if predicted == 0:
         return tr("No predictions yet")
     said = [tr("Accepts {:,} of {:,} ({})").format(accepts, predicted, percent(accepts / predicted))]
+    if kept:
+        said.append(tr("{:,} more kept for you").format(kept))
     if expected is not None:
         said.append(tr("expected wrong {}").format(percent(expected, digits=1)))
     if certified is not None and certified < 1:

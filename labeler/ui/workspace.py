@@ -301,12 +301,13 @@ class Workspace(QWidget):
             self._counting.start()
 
     def _count(self) -> None:
-        if self._session.project is None:
+        if (project := self._session.project) is None:
             return
         columns = self._session.columns
         undecided = columns.are(*_UNDECIDED) & ~np.isnan(columns.column("confidence"))
         confidences, wrong = (columns.column(name)[undecided].astype(float) for name in ("confidence", "wrong"))
-        self.gate.show_confidences(confidences, wrong)
+        waits = columns.are(ImageState.QUEUED)[undecided]
+        self.gate.show_confidences(confidences, wrong, waits & (confidences >= project.settings.threshold))
         self._offer_filters()
         self._plot()
 

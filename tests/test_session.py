@@ -516,6 +516,11 @@ def test_closing_in_mid_round_ends_it_and_frees_the_project(
     with Project.open(project) as again:
         assert again.champion() is None
         assert "closed" in again.rounds()[-1].reason
+    engine.gate.set()
+    with qtbot.waitSignal(session.round_ended, timeout=10_000) as blocker:  # by itself: nobody had stopped it
+        session.open_project(project)
+    assert blocker.args is not None
+    assert blocker.args[0].published
 
 
 def test_the_sample_opens_at_the_payoff(qtbot: QtBot) -> None:

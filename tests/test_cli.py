@@ -149,7 +149,7 @@ def test_bug_is_not_taken_for_a_fault(monkeypatch: pytest.MonkeyPatch, tmp_path:
     def broken(*_: object, **__: object) -> None:
         raise RuntimeError("a bug")
 
-    monkeypatch.setattr(Project, "open", broken)
+    monkeypatch.setattr(Project, "view", broken)
     assert isinstance(run("models", tmp_path).exception, RuntimeError)
 
 
@@ -228,7 +228,7 @@ def test_new_takes_up_images_and_lists_unreadable_ones(pairs: Path, tmp_path: Pa
     (pairs / "images" / "twin.png").write_bytes((pairs / "images" / "00000.png").read_bytes())
     result = run("new", tmp_path / "new", "--images", pairs / "images", "--threshold", "0.9", "--classes", "cell, dust")
     assert result.exit_code == 0, result.output
-    assert f"{FEW + 1} images, 1 unreadable, 1 duplicates" in result.stdout
+    assert f"{FEW + 1} images, 1 unreadable, 1 duplicate" in result.stdout
     assert "broken.png" in result.stderr
     with Project.open(tmp_path / "new") as opened:
         assert opened.settings.threshold == 0.9
@@ -351,6 +351,13 @@ def test_simulate_names_the_images_that_it_leaves_out(project: Path, pairs: Path
 def trained(project: Path, pairs: Path) -> Path:
     assert run("simulate", project, "--reference", pairs / "masks", "--labels", "3").exit_code == 0
     return project
+
+
+def test_models_and_certificate_are_told_while_the_project_is_open(trained: Path) -> None:
+    with Project.open(trained):
+        assert [version["version"] for version in answer("models", trained)] == [1]
+        assert answer("certificate", trained)["statement"]
+        assert run("models", trained, "--rollback", "1").exit_code == 2
 
 
 def test_train_makes_a_version_and_rollback_goes_back(trained: Path) -> None:

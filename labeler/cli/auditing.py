@@ -35,7 +35,7 @@ def certificate(
     from labeler.project import Project
     from labeler.trust import Trust
 
-    with Project.open(folder) as project:
+    with Project.open(folder) if reveal else Project.view(folder) as project:
         trust = Trust(project)
         values = document(trust, alpha=alpha)
         log = "\n".join(project.accepts.log_lines())

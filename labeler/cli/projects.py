@@ -89,12 +89,19 @@ def _report_intake(project: Project, intake: Intake, *, as_json: bool) -> None:
         emit({"project": str(project.folder), **asdict(project.counts()), "unreadable_files": unreadable})
         return
     counts = project.counts()
-    say(f"{project.folder}: {counts.streamed} images, {counts.unreadable} unreadable, {intake.duplicates} duplicates")
+    say(
+        f"{project.folder}: {counts.streamed} images, {counts.unreadable} unreadable, "
+        f"{_counted(intake.duplicates, 'duplicate')}"
+    )
     for item in intake.unreadable[:SHOWN_UNREADABLE]:
         note(f"unreadable: {item.path}: {item.reason}")
     if len(intake.unreadable) > SHOWN_UNREADABLE:
         note(f"unreadable: and {len(intake.unreadable) - SHOWN_UNREADABLE} more; the window lists them all")
     say(f"next: labeler open {folder_word(project.folder)}")
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
 def folder_word(folder: Path) -> str:
@@ -178,7 +185,7 @@ def _report_state(loop: Loop, *, as_json: bool) -> None:
     if status.champion is None:
         missing = status.first_labels - status.counts.labelled
         need = f"label {missing} more images with `labeler open`" if missing > 0 else "train one with `labeler train`"
-        say(f"there is no model yet: {need}, or give one to `labeler new`")
+        say(f"there is no model yet: {need}; `labeler new --model` starts with one")
     elif status.counts.queued:
         say(f"{status.counts.queued} images wait for a person; correct them with `labeler open`")
 
@@ -192,7 +199,7 @@ def models(
     from labeler.loop import Loop
     from labeler.project import Project
 
-    with Project.open(folder) as project:
+    with Project.view(folder) if rollback is None else Project.open(folder) as project:
         if rollback is not None:
             Loop(project).rollback(rollback)
         versions = project.versions()

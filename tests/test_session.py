@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 from pytestqt.qtbot import QtBot
 from sessions import SIDE, FakeEngine, label, make_images, paint, start, train, until
 
+from labeler.inference import LooksJob
 from labeler.project import Project
 from labeler.records import Counts, ImageState, LabelOrigin
 from labeler.settings import Settings
@@ -102,6 +104,28 @@ def test_a_draft_and_its_undo_survive_a_look_at_another_image(session: Session, 
     assert session.editor.can_redo
     session.undo()
     assert not session.editor.mask.any()
+
+
+def test_the_image_shown_before_the_order_was_known_gives_way_to_the_first(
+    session: Session, engine: FakeEngine, qtbot: QtBot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    look, known = engine.look, threading.Event()
+
+    def late(job: LooksJob) -> Iterator[list[object]]:
+        while not known.wait(0.002):
+            yield []
+        yield from look(job)
+
+    monkeypatch.setattr(engine, "look", late)
+    start(session, qtbot, tmp_path, 20)
+    shown = session.current
+    known.set()
+    until(qtbot, lambda: session.current != shown)
+    until(qtbot, lambda: session.current == session.queue_ids()[0])
+    session.show_next()
+    chosen = session.current
+    session.queue_changed.emit()
+    assert session.current == chosen
 
 
 def test_an_image_accepted_blank_is_told_and_one_drawn_on_is_not(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
 
 _TICK_MS = 1000
 _SEEN = 1000  # images on the way back
+_GREETING_S = 3.0  # in which the image shown first may give way to the one that turns out to come first
 
 
 class Bench(Announcer):
@@ -64,6 +66,7 @@ class Bench(Announcer):
         self._project: Project | None = None
         self._loop: Loop | None = None
         self._seen: list[int] = []  # images shown, for the way back
+        self._greeted = (-1, 0.0)  # the image shown by itself at the opening, and when
         self._tick = QTimer(self, interval=_TICK_MS)
         self._relay()
         self._listen()
@@ -106,6 +109,7 @@ class Bench(Announcer):
         self._rounds.published.connect(self._adopt_champion)
         self._rounds.refused.connect(self._blame_round)
         self._predicting.predicted.connect(self._note_predictions)
+        self._predicting.caught_up.connect(self._greet_again)
         self._predicting.failed.connect(self._blame_model)
         self._predicting.fell_back.connect(self._tell_fallback)
         self._intake.added.connect(self._note_images)
@@ -319,7 +323,18 @@ class Bench(Announcer):
         self._tell_status()
         if self.current < 0 and (waiting := self._following(-1)) >= 0:
             self.show_image(waiting)
+            self._greeted = waiting, time.monotonic()
         self._rounds.consider()
+
+    @Slot()
+    def _greet_again(self) -> None:
+        """The order is known: what was shown before it was gives way, if nobody has touched it."""
+        greeted, since = self._greeted
+        is_untouched = self.editor is None or not self.editor.is_changed
+        if greeted != self.current or time.monotonic() - since > _GREETING_S or not is_untouched:
+            return
+        if (first := self._following(-1)) >= 0:
+            self._desk.show(first)
 
     @Slot()
     def _tell_status(self) -> None:

@@ -24,6 +24,7 @@ class Predicting(QObject):
     """Submits prediction jobs of one project, records their answers, and asks for the next ones."""
 
     predicted = Signal(object)  # set of image ids whose rows have changed
+    caught_up = Signal()  # nothing is left to predict or look at
     failed = Signal(object)  # the exception; nothing is predicted until there is another champion
     fell_back = Signal(int)  # the champion could not be loaded: this older version is in use again
 
@@ -72,6 +73,8 @@ class Predicting(QObject):
         if self._loop is None or self._pool_task is not None:
             return
         job = self._loop.prediction_job(limit=JOB_IMAGES) or self._loop.looks_job(limit=JOB_IMAGES)
+        if job is None:
+            self.caught_up.emit()
         if job is None or job.version in self._refused:
             return
         tried = (job.version, tuple(item.image_id for item in job.items))

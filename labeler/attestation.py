@@ -17,7 +17,7 @@ PROMISES_NOT = (
     "It covers masks that were accepted without a look, not those that a person made.",
     "It says nothing of images that wait, were excluded or could not be read.",
     "It says nothing of images that have not come yet.",
-    "An auditor who lets wrong masks pass more often than the share assumed below breaks it.",
+    "An auditor who lets wrong masks pass more often than is assumed here breaks it.",
 )
 
 

@@ -241,6 +241,8 @@ def test_image_folder_is_never_written(project: Project, filled: dict[str, Mask]
 def test_nothing_to_export_is_said(project: Project, tmp_path: Path) -> None:
     with pytest.raises(ExportError, match="no mask to export"):
         drain(export(project, tmp_path / "out", format="png"))
+    with pytest.raises(ExportError, match="no label to export"):
+        drain(export(project, tmp_path / "out", format="png", include_accepted=False))
     assert not (tmp_path / "out").exists()
 
 

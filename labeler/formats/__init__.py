@@ -66,8 +66,10 @@ def export(
     chosen = _format(format)
     folder = new_folder(out, sources=source_folders(project.sources))
     selection = select(project, include_accepted=include_accepted)
-    if not selection.entries:
+    if not selection.entries and include_accepted:
         raise ExportError(f"{project.folder}: there is no mask to export yet; label or accept some images first")
+    if not selection.entries:
+        raise ExportError(f"{project.folder}: there is no label to export yet; label some images first")
     total = 2 * len(selection.entries)
     written: dict[str, str] = {}  # name -> fingerprint of the mask that was given to the format
     done: list[Entry] = []

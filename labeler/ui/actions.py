@@ -117,7 +117,13 @@ ACTIONS: tuple[ActionSpec, ...] = (
         short="Exclude",
     ),
     ActionSpec(
-        "restore", "Restore the excluded image", (), "restore", _Decide, need=_CHOSEN | Need.EXCLUDED, short="Restore"
+        "restore",
+        "Restore the excluded image",
+        ("Ctrl+Shift+Delete",),
+        "restore",
+        _Decide,
+        need=_CHOSEN | Need.EXCLUDED,
+        short="Restore",
     ),
     _tool("brush", "Brush", "B", "Paint the chosen class"),
     _tool("eraser", "Eraser", "E", "Paint background"),

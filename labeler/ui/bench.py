@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -43,7 +42,6 @@ if TYPE_CHECKING:
 
 _TICK_MS = 1000
 _SEEN = 1000  # images on the way back
-_GREETING_S = 3.0  # in which the image shown first may give way to the one that turns out to come first
 
 
 class Bench(Announcer):
@@ -66,7 +64,6 @@ class Bench(Announcer):
         self._project: Project | None = None
         self._loop: Loop | None = None
         self._seen: list[int] = []  # images shown, for the way back
-        self._greeted = (-1, 0.0)  # the image shown by itself at the opening, and when
         self._tick = QTimer(self, interval=_TICK_MS)
         self._relay()
         self._listen()
@@ -322,19 +319,13 @@ class Bench(Announcer):
         self.queue_changed.emit()
         self._tell_status()
         if self.current < 0 and (waiting := self._following(-1)) >= 0:
-            self.show_image(waiting)
-            self._greeted = waiting, time.monotonic()
+            self._desk.greet(waiting)
         self._rounds.consider()
 
     @Slot()
     def _greet_again(self) -> None:
-        """The order is known: what was shown before it was gives way, if nobody has touched it."""
-        greeted, since = self._greeted
-        is_untouched = self.editor is None or not self.editor.is_changed
-        if greeted != self.current or time.monotonic() - since > _GREETING_S or not is_untouched:
-            return
-        if (first := self._following(-1)) >= 0:
-            self._desk.show(first)
+        """The order of the queue is known."""
+        self._desk.give_way_to(self._following(-1))
 
     @Slot()
     def _tell_status(self) -> None:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from labeler.loop import Loop
 
 IDLE_S = 60.0  # a longer pause is no work on the image
+GREETING_S = 3.0  # in which an image that came by itself may give way to the one that turns out to come first
 
 
 class Desk(QObject):
@@ -45,6 +46,7 @@ class Desk(QObject):
         self._unsaved = False  # the journal of the current image lacks an edit
         self._prediction: tuple[Mask, NDArray[np.uint8]] | None = None
         self.pyramid: Pyramid | None = None  # of the image shown
+        self._greeted = (-1, 0.0)  # the image that came by itself, and when
         self.is_refused = False  # whether the current image could not be opened
         self._drafted = False
         self._presenting = False
@@ -88,6 +90,18 @@ class Desk(QObject):
             self.image_refused.emit(image_id)
         else:
             self._pictures.show(image_id)
+
+    def greet(self, image_id: int) -> None:
+        """Show an image that nobody has chosen."""
+        self.show(image_id)
+        self._greeted = image_id, time.monotonic()
+
+    def give_way_to(self, image_id: int) -> None:
+        """Show this one instead, -1: none, if the other has come just now, by itself, and nobody has touched it."""
+        greeted, since = self._greeted
+        is_untouched = self.editor is None or not self.editor.is_changed
+        if image_id >= 0 and greeted == self.current and is_untouched and time.monotonic() - since < GREETING_S:
+            self.show(image_id)
 
     def put_away(self) -> None:
         """End the stroke in hand, save the draft and leave the desk empty."""

@@ -189,11 +189,16 @@ def preferences_path() -> Path:
 
 
 def load_preferences() -> Preferences:
-    """The person's preferences; the defaults where there are none or they cannot be read."""
+    """The person's preferences; the default for each that is not there or means nothing here."""
     try:
-        return _validated(Preferences, tomllib.loads(preferences_path().read_text("utf-8")), "preferences")
-    except (OSError, ValueError, SettingsError):
+        values = tomllib.loads(preferences_path().read_text("utf-8"))
+    except (OSError, ValueError):
         return Preferences()
+    try:
+        return Preferences.model_validate(values)
+    except ValidationError as error:
+        unusable = {fault["loc"][0] for fault in error.errors()}
+        return Preferences.model_validate({name: value for name, value in values.items() if name not in unusable})
 
 
 def save_preferences(preferences: Preferences) -> None:

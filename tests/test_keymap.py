@@ -118,3 +118,5 @@ def test_preferences_that_cannot_be_read_are_the_defaults(tmp_path: Path) -> Non
     preferences_path().write_text("keys = 3\n")
 
     assert load_preferences() == Preferences()
+    preferences_path().write_text('keys = 3\ntheme = "dark"\nof_a_later_version = 1\n')
+    assert load_preferences() == Preferences(theme="dark")  # one that means nothing takes no other with it

@@ -22,7 +22,7 @@ from labeler.records import ImageRecord, ImageState
 from labeler.ui.controls import FlowLayout, PlainLabel, label, plain_tip
 from labeler.ui.history import History
 from labeler.ui.theme import XS, M, S, class_colour, follow, state_colour, theme
-from labeler.ui.wording import percent, state_name, why_here
+from labeler.ui.wording import percent, state_name, times, why_here
 
 _KEYS = 9  # classes that a number key takes in hand
 
@@ -163,7 +163,7 @@ class Inspector(QWidget):
             "stability": "" if record.stability is None or blind else f"{record.stability:.3f}",
             "foreground": "" if record.foreground is None else percent(record.foreground, digits=1),
             "size": f"{record.width:,} × {record.height:,}" if record.width else "",
-            "skips": "" if not record.skips else self.tr("{} times").format(record.skips),
+            "skips": "" if not record.skips else times(record.skips),
         }
         for key, (name, value) in self._values.items():
             value.setText(facts[key])

@@ -280,6 +280,11 @@ def views_text(signals: dict[str, float]) -> str:
     return tr("turned views disagree, most at the bottom, smallest IoU between them {:.2f}")
 
 
+def times(number: int) -> str:
+    """How often something happened."""
+    return tr("once") if number == 1 else tr("{} times").format(number)
+
+
 def gate_text(
     accepts: int,
     predicted: int,

@@ -22,6 +22,7 @@ from labeler.errors import LabelerError
 T = TypeVar("T")
 FAULT = 2
 INTERRUPTED = 130
+SHOWN = 10  # complaints of one kind
 CLOSED_PIPE = 141  # what a shell reports of a program that the closed pipe has ended
 _UNPRINTABLE = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 
@@ -97,6 +98,14 @@ def say(text: str) -> None:
 def note(text: str) -> None:
     """One line beside the answer, on stderr."""
     typer.echo(one_line(text), err=True)
+
+
+def note_some(kind: str, texts: Sequence[str]) -> None:
+    """The first of some complaints, and how many more there are."""
+    for text in texts[:SHOWN]:
+        note(f"{kind}: {text}")
+    if len(texts) > SHOWN:
+        note(f"{kind}: and {len(texts) - SHOWN} more; the window lists them all")
 
 
 def emit(values: Any) -> None:

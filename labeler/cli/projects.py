@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from labeler.cli.console import emit, follow, note, say, table
+from labeler.cli.console import emit, follow, note, note_some, say, table
 from labeler.errors import ExportError, LabelerError, ProjectError
 
 if TYPE_CHECKING:
@@ -24,7 +24,6 @@ Device = Annotated[
     Literal["auto", "cpu", "cuda", "mps"] | None,
     typer.Option(help="Where to compute from now on; kept in the project.", show_default="auto"),
 ]
-SHOWN_UNREADABLE = 10
 POLL_S = 0.5
 
 
@@ -91,17 +90,10 @@ def _report_intake(project: Project, intake: Intake, *, as_json: bool) -> None:
     counts = project.counts()
     say(
         f"{project.folder}: {counts.streamed} images, {counts.unreadable} unreadable, "
-        f"{_counted(intake.duplicates, 'duplicate')}"
+        f"{intake.duplicates} duplicate{'' if intake.duplicates == 1 else 's'}"
     )
-    for item in intake.unreadable[:SHOWN_UNREADABLE]:
-        note(f"unreadable: {item.path}: {item.reason}")
-    if len(intake.unreadable) > SHOWN_UNREADABLE:
-        note(f"unreadable: and {len(intake.unreadable) - SHOWN_UNREADABLE} more; the window lists them all")
+    note_some("unreadable", [f"{item.path}: {item.reason}" for item in intake.unreadable])
     say(f"next: labeler open {folder_word(project.folder)}")
-
-
-def _counted(number: int, what: str) -> str:
-    return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
 def folder_word(folder: Path) -> str:

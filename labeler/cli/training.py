@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from labeler.cli.console import emit, follow, note, say, table
+from labeler.cli.console import emit, follow, note_some, say, table
 from labeler.cli.projects import Device, keep_device
 from labeler.errors import MaskError, ProjectError
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from labeler.studies.walking import SimulatedRound
 
 Folder = Annotated[Path, typer.Argument(metavar="DIR", help="Folder of the project.", show_default=False)]
-LOOKED_AT = 8  # masks before anything is trained, and reasons for what was left out that are printed
+LOOKED_AT = 8  # masks, before anything is trained
 Json = Annotated[bool, typer.Option("--json", help="JSON on stdout, for scripts.")]
 
 
@@ -81,10 +81,7 @@ def simulate(
         emit({"event": "result", **asdict(result)})
         return
     table(("figure", "value"), _rows(result))
-    for why in left_out[:LOOKED_AT]:
-        note(f"excluded: {why}")
-    if len(left_out) > LOOKED_AT:
-        note(f"excluded: and {len(left_out) - LOOKED_AT} more; the window lists them all")
+    note_some("excluded", left_out)
 
 
 def _refuse_without_pairs(project: Project, oracle: Any) -> None:

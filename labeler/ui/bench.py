@@ -324,8 +324,9 @@ class Bench(Announcer):
 
     @Slot()
     def _greet_again(self) -> None:
-        """The order of the queue is known."""
-        self._desk.give_way_to(self._following(-1))
+        """The order of the queue is known: what came before it was gives way."""
+        if self._desk.gives_way and (first := self._following(-1)) >= 0:
+            self._desk.show(first)
 
     @Slot()
     def _tell_status(self) -> None:

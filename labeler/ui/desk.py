@@ -96,12 +96,12 @@ class Desk(QObject):
         self.show(image_id)
         self._greeted = image_id, time.monotonic()
 
-    def give_way_to(self, image_id: int) -> None:
-        """Show this one instead, -1: none, if the other has come just now, by itself, and nobody has touched it."""
+    @property
+    def gives_way(self) -> bool:
+        """Whether the image shown has come just now, by itself, and nobody has touched it."""
         greeted, since = self._greeted
         is_untouched = self.editor is None or not self.editor.is_changed
-        if image_id >= 0 and greeted == self.current and is_untouched and time.monotonic() - since < GREETING_S:
-            self.show(image_id)
+        return greeted == self.current and is_untouched and time.monotonic() - since < GREETING_S
 
     def put_away(self) -> None:
         """End the stroke in hand, save the draft and leave the desk empty."""

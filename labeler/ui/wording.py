@@ -296,7 +296,7 @@ def gate_text(
 ) -> str:
     """What a threshold does to the predictions there are; shares of wrong masks where they are known.
 
-    ``kept`` would be accepted, were they not for a person alone: probes, and what an audit found wrong.
+    ``kept`` would be accepted, were they not for a person alone: probes, what an audit found wrong or an alarm holds.
     """
     if predicted == 0:
         return tr("No predictions yet")

@@ -109,10 +109,15 @@ class Fit:
     average: ResidualUNet
     batch: int
     lr: float
-    warm: bool = False  # goes on from a champion
+    champion: ResidualUNet | None = None  # from which it goes on
     steps: int = 0
     core_iou: float = 0.0
     notes: list[str] = field(default_factory=list)
+
+    @property
+    def warm(self) -> bool:
+        """Whether it goes on from a champion."""
+        return self.champion is not None
 
 
 def run_round(job: TrainingJob) -> Generator[Progress, None, RoundResult]:
@@ -243,13 +248,14 @@ def fit_for(settings: Settings, champion: ResidualUNet | None = None) -> Fit:
     network = ResidualUNet(config if champion is None else champion.config)
     if champion is not None:
         network.load_state_dict(champion.state_dict())
-    return Fit(network, ResidualUNet(network.config), settings.batch, settings.lr, champion is not None)
+    return Fit(network, ResidualUNet(network.config), settings.batch, settings.lr, champion)
 
 
 def _attempt(
     job: TrainingJob, core: Core, accepted: Core | None, fit: Fit, *, steps: int
 ) -> Generator[Progress, None, str | None]:
     """Run the steps; None on success, else a sentence that says what failed."""
+    meets = fit.champion if accepted is None else None
     try:
         trainer = Trainer(job.settings, job.seed, core, fit, steps=steps, accepted=accepted)
         for step in range(steps):
@@ -261,10 +267,14 @@ def _attempt(
                 return f"the loss became {loss} at step {step + 1} with {names}"
             fit.steps = step + 1
             yield Progress("training", step + 1, steps, {"loss": loss, "lr": trainer.lr(step)})
-            if (step + 1) % CHECK_EVERY == 0 or step + 1 == steps:
+            last = step + 1 == steps
+            if (last and meets is None) or (not last and (step + 1) % CHECK_EVERY == 0):
                 yield from trainer.check(step + 1, steps)
                 if fit.core_iou >= STOP_IOU and accepted is None:
                     break
+        if meets is not None:
+            trainer.meet(meets)
+            yield from trainer.check(fit.steps, steps)
         if not_finite(fit.average):
             return f"the weights became infinite within {fit.steps} steps"
     except (RuntimeError, MemoryError) as error:
@@ -341,6 +351,13 @@ class Trainer:
             norm.eval()
         self.average.load_state_dict(self.network.state_dict())
         self.held = True
+
+    def meet(self, champion: ResidualUNet) -> None:
+        """Move the averaged weights to halfway between them and the champion's; its statistics are theirs."""
+        averaged: list[Tensor] = list(self.average.parameters())
+        theirs: list[Tensor] = list(champion.to(self.device).parameters())
+        with torch.no_grad():
+            torch._foreach_lerp_(averaged, theirs, 0.5)
 
     def check(self, done: int, total: int) -> Generator[Progress, None, None]:
         """Give the averaged weights sound statistics and measure them on the core, in eval mode."""

@@ -414,6 +414,28 @@ def _statistics(network: ResidualUNet) -> list[torch.Tensor]:
     return [value for value in found if value is not None]
 
 
+def test_round_on_new_labels_ends_halfway_to_the_champion(job: TrainingJob, monkeypatch: pytest.MonkeyPatch) -> None:
+    champion, _ = _run(job)
+    further = replace(job, champion=champion.path, output=job.output.with_name("0002.safetensors"))
+    halfway, _ = _run(further)
+    monkeypatch.setattr(Trainer, "meet", lambda *_: None)
+    whole, _ = _run(replace(further, output=job.output.with_name("0003.safetensors")))
+    before, after, met = (checkpoint.load(result.path).weights for result in (champion, whole, halfway))
+    assert any(not torch.equal(before[name], after[name]) for name in met)
+    for name, value in met.items():
+        assert torch.allclose(value.float(), (before[name].float() + after[name].float()) / 2, atol=1e-6)
+
+
+def test_round_from_nothing_or_on_accepted_masks_ends_where_it_ends(
+    job: TrainingJob, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    champion, _ = _run(job)
+    monkeypatch.setattr(Trainer, "meet", lambda *_: pytest.fail("met the champion"))
+    output = job.output.with_name("0002.safetensors")
+    _run(replace(job, champion=champion.path, from_scratch=True, output=output))
+    _run(replace(job, champion=champion.path, accepted=job.core, output=output))
+
+
 def test_new_labels_come_more_often_where_the_network_knows_the_rest(tmp_path: Path) -> None:
     for count, favour_new, low, high in ((8, True, 0.25, 0.5), (8, False, 0.05, 0.25), (4, True, 0.5, 0.75)):
         samples = list(_samples(tmp_path, count))

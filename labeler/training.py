@@ -48,6 +48,10 @@ HELD_FROM = 0.6
 # Of the steps from nothing, before which nothing is laid over or under objects: with it, ships in two polarities were
 # still told by one of them alone after 400 steps; without it 50 are enough, and the rest is learnt then.
 PASTED_FROM = 0.2
+# Where tiny objects stand beside large ones (magnetic tiles): of the steps from nothing, in which both count the same
+# and after which BatchNorm keeps its statistics. Else large ones that are hard to tell keep all others from being learnt.
+BALANCED_UNTIL = 0.5
+HELD_FROM_BALANCED = 0.85
 PLAIN_FROM = 0.8  # of the steps, after which crops are no longer stretched: the last word have pixels as they are
 GOING_ON = 2 / 3  # of the steps of a long round, where it goes on from the champion with accepted masks
 # Images of a core, above which a round from nothing takes longer, with the square root of their number. On dsb2018
@@ -305,10 +309,12 @@ class Trainer:
         self.average.load_state_dict(self.network.state_dict())
         rng = np.random.default_rng(seed)
         self.pace = Pace(fixed=settings.threads > 0)
-        self.held_from = 0 if fit.warm else round(HELD_FROM * steps)
-        self.held = False
         channels = self.network.config.in_channels
         self.batches = Batches(core, settings, rng, channels=channels, favour_new=fit.warm, accepted=accepted)
+        balanced = self.batches.sizes_vary and not fit.warm
+        self.balanced_until = round(BALANCED_UNTIL * steps) if balanced else 0
+        self.held_from = 0 if fit.warm else round((HELD_FROM_BALANCED if balanced else HELD_FROM) * steps)
+        self.held = False
         self.optimiser = torch.optim.AdamW(
             self.network.parameters(), lr=fit.lr, weight_decay=WEIGHT_DECAY, fused=self.device.type != "mps"
         )
@@ -332,7 +338,8 @@ class Trainer:
         for group in self.optimiser.param_groups:
             group["lr"] = self.lr(step)
         self.optimiser.zero_grad(set_to_none=True)
-        loss = segmentation_loss(self._logits(self.network, x), target.to(self.device)).mean()
+        logits, balanced = self._logits(self.network, x), step < self.balanced_until
+        loss = segmentation_loss(logits, target.to(self.device), balanced=balanced).mean()
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
         self.optimiser.step()

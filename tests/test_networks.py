@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+
+import numpy as np
 import pytest
 import torch
 
@@ -133,6 +136,31 @@ def test_loss_is_one_figure_an_image_for_any_number_of_classes() -> None:
     target = torch.randint(0, 4, (3, 16, 16))
     assert segmentation_loss(torch.randn(3, 4, 16, 16), target).shape == (3,)
     assert segmentation_loss(torch.randn(3, 1, 16, 16), target).shape == (3,)
+
+
+def test_balanced_loss_weighs_small_and_large_objects_alike() -> None:
+    target = torch.zeros(3, 16, 16, dtype=torch.long)
+    target[0, :2, :2] = 1
+    target[1, :, :8] = 1
+    missed = torch.full((3, 1, 16, 16), -10.0)
+    small, large, none = segmentation_loss(missed, target, balanced=True).tolist()
+    assert small == pytest.approx(large, abs=0.2)
+    assert none == pytest.approx(0, abs=1e-3)
+    unbalanced = segmentation_loss(missed, target).tolist()
+    assert unbalanced[1] > 4 * unbalanced[0]
+    # Nothing missed and nothing else found is as right as before; several classes are weighed alike among them.
+    right = (target.unsqueeze(1).float() - 0.5) * 30
+    assert segmentation_loss(right, target, balanced=True).max() < 0.01
+    target[0, 8:, :] = 2
+    several = segmentation_loss(torch.zeros(3, 3, 16, 16), target, balanced=True)
+    weighed = (1 + 0.25) * math.log(3)
+    assert several[0] == pytest.approx(weighed + dice_of_thirds(target[0]), rel=1e-3)
+
+
+def dice_of_thirds(target: torch.Tensor) -> float:
+    """Mean Dice loss of the two classes where each pixel's probability is a third."""
+    areas = [int((target == index).sum()) for index in (1, 2)]
+    return float(np.mean([1 - (2 * area / 3 + 1) / (256 / 3 + area + 1) for area in areas]))
 
 
 def test_dice_loss_has_smooth_one() -> None:

@@ -24,6 +24,7 @@ from labeler.dataset import (
     pair_of,
     pasted_under,
     polarity_varies,
+    sizes_vary,
     standardisation,
 )
 from labeler.device import autocast_dtype, choose_device, is_out_of_memory
@@ -183,9 +184,9 @@ def test_several_classes_train(job: TrainingJob) -> None:
 def test_nan_loss_lowers_the_rate_and_tries_again(job: TrainingJob, monkeypatch: pytest.MonkeyPatch) -> None:
     real, calls = training.segmentation_loss, []
 
-    def sometimes(logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+    def sometimes(logits: torch.Tensor, target: torch.Tensor, **how: bool) -> torch.Tensor:
         calls.append(1)
-        return real(logits, target) * (math.nan if len(calls) == 3 else 1)
+        return real(logits, target, **how) * (math.nan if len(calls) == 3 else 1)
 
     monkeypatch.setattr(training, "segmentation_loss", sometimes)
     result, seen = _run(job)
@@ -197,7 +198,7 @@ def test_nan_loss_lowers_the_rate_and_tries_again(job: TrainingJob, monkeypatch:
 
 def test_nan_in_every_try_fails_with_the_images_named(job: TrainingJob, monkeypatch: pytest.MonkeyPatch) -> None:
     real = training.segmentation_loss
-    monkeypatch.setattr(training, "segmentation_loss", lambda logits, target: real(logits, target) * math.nan)
+    monkeypatch.setattr(training, "segmentation_loss", lambda *given, **how: real(*given, **how) * math.nan)
     with pytest.raises(TrainingError, match=r"given up .*\.png"):
         _run(job)
     assert not job.output.exists()
@@ -209,11 +210,11 @@ def test_out_of_memory_halves_the_batch_and_tries_again(
 ) -> None:
     real, sizes = training.segmentation_loss, []
 
-    def hungry(logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+    def hungry(logits: torch.Tensor, target: torch.Tensor, **how: bool) -> torch.Tensor:
         sizes.append(len(logits))
         if len(logits) > 2:
             raise error
-        return real(logits, target)
+        return real(logits, target, **how)
 
     monkeypatch.setattr(training, "segmentation_loss", hungry)
     result, _ = _run(job)
@@ -223,7 +224,7 @@ def test_out_of_memory_halves_the_batch_and_tries_again(
 
 
 def test_bug_in_a_step_is_not_taken_for_a_lack_of_memory(job: TrainingJob, monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+    def broken(logits: torch.Tensor, target: torch.Tensor, **how: bool) -> torch.Tensor:
         raise RuntimeError("shapes differ")
 
     monkeypatch.setattr(training, "segmentation_loss", broken)
@@ -377,6 +378,42 @@ def test_round_from_nothing_learns_whole_images_before_objects_are_laid_over_the
         for step in range(5):
             trainer.step(step)
         assert asked == wanted
+
+
+def test_small_and_large_objects_count_the_same_at_first_where_both_are_shown(
+    tmp_path: Path, job: TrainingJob, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sides = [2, 2, 30, 30, 0]
+    core = Core([_square(tmp_path / f"{at}.png", side) for at, side in enumerate(sides)], classes=1, memory_mb=64)
+    alike = Core(job.core, classes=1, memory_mb=64)
+    assert sizes_vary(core)
+    assert not sizes_vary(alike)
+    assert not sizes_vary(Core([_square(tmp_path / "none.png", 0)], classes=1, memory_mb=64))
+    real, asked = training.segmentation_loss, []
+
+    def noted(*given: torch.Tensor, balanced: bool) -> torch.Tensor:
+        asked.append(balanced)
+        return real(*given, balanced=balanced)
+
+    monkeypatch.setattr(training, "segmentation_loss", noted)
+    settings = QUICK.model_copy(update={"patch": 32})
+    for pairs, wanted in ((core, [True, True, False, False]), (alike, [False] * 4)):
+        asked.clear()
+        trainer = Trainer(settings, 0, pairs, fit_for(QUICK), steps=4)
+        for step in range(4):
+            trainer.step(step)
+        assert asked == wanted
+    fit = fit_for(settings, ResidualUNet(NetworkConfig(base_width=4, dropout=0.0)))
+    assert Trainer(settings, 0, core, fit, steps=4).balanced_until == 0
+
+
+def _square(path: Path, side: int) -> Sample:
+    image, mask = np.full((64, 64), 90, np.uint8), np.zeros((64, 64), np.uint8)
+    mask[5 : 5 + side, 5 : 5 + side] = 1
+    image[mask > 0] = 160
+    path.write_bytes(images.encode(image))
+    masks.save(path.with_name(f"mask-{path.name}"), mask, durable=False)
+    return Sample(path, path.with_name(f"mask-{path.name}"))
 
 
 def test_normalisation_keeps_its_statistics_in_the_last_steps(job: TrainingJob) -> None:

@@ -27,8 +27,8 @@ MOST_OFTEN = 2  # times as often as the rest
 ACCEPTED_SHARE = 0.8  # of a batch from accepted masks, where there are any: they are many, and the core is few
 FEW_OBJECTS = 3  # in an image
 CLEAR_CONTRAST = 1.0  # standard deviations of the image; below it brightness is not what tells objects
-# Times as large a share of the image as objects cover in others (90 % and 10 % quantile). Images of one kind differ by 3
-# to 26 (12 labels of cells or nuclei), holes and uneven thirds of magnetic tiles by 60 to 330.
+# Times as large a share of the image as objects cover in others (90 % and 10 % quantile). Images of one kind differ by
+# 3 to 26 (12 labels of cells or nuclei), holes and uneven thirds of magnetic tiles by 60 to 330.
 MANIFOLD = 50
 ALIKE = 0.5  # share of the crops that get look-alikes, where objects are laid over crops
 SMOOTH = 5  # px, so that a look-alike is told by its brightness in spite of noise

@@ -48,8 +48,8 @@ HELD_FROM = 0.6
 # Of the steps from nothing, before which nothing is laid over or under objects: with it, ships in two polarities were
 # still told by one of them alone after 400 steps; without it 50 are enough, and the rest is learnt then.
 PASTED_FROM = 0.2
-# Where tiny objects stand beside large ones (magnetic tiles): of the steps from nothing, in which both count the same
-# and after which BatchNorm keeps its statistics. Else large ones that are hard to tell keep all others from being learnt.
+# Where tiny objects stand beside large ones (magnetic tiles): of the steps from nothing, in which both count the same,
+# and after which BatchNorm keeps its statistics. Else large ones that are hard to tell drown the others.
 BALANCED_UNTIL = 0.5
 HELD_FROM_BALANCED = 0.85
 PLAIN_FROM = 0.8  # of the steps, after which crops are no longer stretched: the last word have pixels as they are

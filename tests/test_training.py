@@ -387,6 +387,7 @@ def test_small_and_large_objects_count_the_same_at_first_where_both_are_shown(
     core = Core([_square(tmp_path / f"{at}.png", side) for at, side in enumerate(sides)], classes=1, memory_mb=64)
     alike = Core(job.core, classes=1, memory_mb=64)
     assert sizes_vary(core)
+    assert sizes_vary(Core([core.samples[0]] * 80 + [core.samples[2]] * 80, classes=1, memory_mb=64))  # in any order
     assert not sizes_vary(alike)
     assert not sizes_vary(Core([_square(tmp_path / "none.png", 0)], classes=1, memory_mb=64))
     real, asked = training.segmentation_loss, []

@@ -236,6 +236,16 @@ def test_new_takes_up_images_and_lists_unreadable_ones(pairs: Path, tmp_path: Pa
         assert opened.sources == (str(pairs / "images"),)
 
 
+def test_add_takes_up_images_of_further_sources(pairs: Path, tmp_path: Path) -> None:
+    assert run("new", tmp_path / "new", "--images", pairs / "images").exit_code == 0
+    result = run("add", tmp_path / "new", "ships:3?seed=5", pairs / "images")
+    assert result.exit_code == 0, result.output
+    assert f"{FEW + 3} images" in result.stdout
+    assert run("add", tmp_path / "new", tmp_path / "tpyo").exit_code == 2
+    with Project.open(tmp_path / "new") as opened:
+        assert opened.sources == (str(pairs / "images"), "ships:3?seed=5")
+
+
 def test_new_refuses_a_mistyped_source_before_anything_is_made(tmp_path: Path) -> None:
     result = run("new", tmp_path / "new", "--images", tmp_path / "tpyo")
     assert result.exit_code == 2

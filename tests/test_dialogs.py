@@ -74,6 +74,25 @@ def test_scan_dialog_shows_the_summary_and_asks_for_both_folders(qtbot: QtBot, t
     assert asked.args == [tmp_path / "images", tmp_path / "project"]
 
 
+def test_folder_can_be_added_to_the_open_project_instead(qtbot: QtBot, tmp_path: Path) -> None:
+    alone = ScanDialog(tmp_path / "images", tmp_path / "project")
+    either = ScanDialog(tmp_path / "images", tmp_path / "project", can_grow=True)
+    more = ScanDialog(tmp_path / "images", tmp_path / "project", can_grow=True, more=True)
+    shown = []
+    for dialog in (alone, either, more):
+        qtbot.addWidget(dialog)
+        dialog.show()
+        shown.append((dialog.accept_button.isVisible(), dialog.add_button.isVisible(), dialog.target.isVisible()))
+        primary = dialog.add_button if dialog is more else dialog.accept_button
+        assert primary.property("role") == "primary"
+        assert dialog.focusWidget() is primary
+    assert shown == [(True, False, True), (True, True, True), (False, True, False)]
+    with qtbot.waitSignal(more.add_requested) as asked, qtbot.assertNotEmitted(more.open_requested):
+        more.add_button.click()
+    assert asked.args == [tmp_path / "images"]
+    assert not more.isVisible()
+
+
 def test_summary_of_another_folder_is_not_shown(qtbot: QtBot, tmp_path: Path) -> None:
     dialog = ScanDialog(tmp_path / "images", tmp_path / "project")
     qtbot.addWidget(dialog)

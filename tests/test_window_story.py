@@ -11,6 +11,7 @@ from PySide6.QtTest import QTest
 from pytestqt.qtbot import QtBot
 from sessions import make_images, press, stroke
 
+from labeler import images
 from labeler.project import Project
 from labeler.records import ImageState
 from labeler.settings import Settings
@@ -52,6 +53,28 @@ def open_folder(window: MainWindow, qtbot: QtBot, tmp_path: Path) -> Workspace:
     qtbot.waitUntil(lambda: session.editor is not None and len(session.columns) == IMAGES, timeout=PATIENCE_MS)
     assert window.workspace is not None
     return window.workspace
+
+
+def test_images_of_another_folder_are_added_to_the_project(window: MainWindow, qtbot: QtBot, tmp_path: Path) -> None:
+    open_folder(window, qtbot, tmp_path)
+    session = window.session
+    assert session.project is not None
+    other = tmp_path / "other"
+    other.mkdir()
+    # Of another shape: bytes that are known already would be a duplicate.
+    (other / "more.png").write_bytes(images.encode(np.full((40, 56), 90, np.uint8)))
+    assert window.actions_by_name["add_images"].isEnabled()
+    window.show_scan(other, more=True)
+    dialog = next(found for found in window.findChildren(ScanDialog) if found.isVisible())
+    qtbot.waitUntil(lambda: dialog.summary.done, timeout=PATIENCE_MS)
+    dialog.add_button.click()
+    qtbot.waitUntil(lambda: len(session.columns) == IMAGES + 1, timeout=PATIENCE_MS)
+    assert session.project.sources == (str(tmp_path / "images"), str(other))
+    (other / "later.png").write_bytes(images.encode(np.full((40, 57), 90, np.uint8)))  # watched, too
+    qtbot.waitUntil(lambda: len(session.columns) == IMAGES + 2, timeout=PATIENCE_MS)
+
+    window.session.add_images(tmp_path)  # in which the project lies
+    assert str(tmp_path) not in session.project.sources
 
 
 def test_a_draft_is_there_again_after_the_window_was_closed(window: MainWindow, qtbot: QtBot, tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ COMMANDS = (
     ("Window", "demo", window.demo),
     ("Window", "open", window.open_project),
     ("Project", "new", projects.new),
+    ("Project", "add", projects.add),
     ("Project", "run", projects.run),
     ("Project", "train", training.train),
     ("Project", "models", projects.models),

@@ -73,6 +73,27 @@ def new(
         raise
 
 
+def add(
+    folder: Folder,
+    images: Annotated[
+        list[str], typer.Argument(metavar="SOURCE...", help="As of `labeler new`: folder, list file, video, ...")
+    ],
+    as_json: Json = False,
+) -> None:
+    """Add images to a project: further sources, which stay where they are and are watched like the first."""
+    from labeler.headless import take_up
+    from labeler.project import Project
+    from labeler.stream import parse_source
+
+    sources = [_absolute(source) for source in images]
+    for source in sources:
+        parse_source(source)
+    with Project.open(folder) as project:
+        for source in sources:
+            project.add_source(source)
+        _report_intake(project, follow(take_up(project, sources), "scan"), as_json=as_json)
+
+
 def _absolute(source: str) -> str:
     """A path (with or without options behind it) as it will be found from any folder; other sources as they are."""
     path, mark, options = source.rpartition("?")

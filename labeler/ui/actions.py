@@ -81,6 +81,7 @@ def _class(value: int) -> ActionSpec:
 ACTIONS: tuple[ActionSpec, ...] = (
     ActionSpec("sample", "Try the sample", (), "sample", _File, _W, Need.NOTHING),
     ActionSpec("open_folder", "Open a folder of images…", ("Ctrl+O",), "folder", _File, _W, Need.NOTHING),
+    ActionSpec("add_images", "Add images…", (), "folder", _File, _W, tip="One more folder for this project"),
     ActionSpec("open_project", "Open a project…", ("Ctrl+Shift+O",), "project", _File, _W, Need.NOTHING),
     ActionSpec("close_project", "Close the project", ("Ctrl+W",), "close", _File, _W),
     ActionSpec("save", "Save now", ("Ctrl+S",), "check", _File, _W, tip="Everything is saved as you go"),
@@ -216,7 +217,9 @@ ACTIONS: tuple[ActionSpec, ...] = (
 
 def changes_project(spec: ActionSpec) -> bool:
     """Whether an action has no place where a project is only looked at."""
-    return spec.group in (_Decide, _Tools, _Mask, _Model) and spec.name not in ("next", "previous", "pan")
+    if spec.group in (_Decide, _Tools, _Mask, _Model):
+        return spec.name not in ("next", "previous", "pan")
+    return spec.name == "add_images"
 
 
 def translated(text: str) -> str:

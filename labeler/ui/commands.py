@@ -26,6 +26,7 @@ def _of_project(window: MainWindow) -> Handlers:
     return {
         "sample": lambda: window.opening(session.open_sample),
         "open_folder": lambda: window.choose_folder(),
+        "add_images": lambda: window.choose_more(),
         "open_project": lambda: window.choose_project(),
         "close_project": session.close_project,
         "save": session.save_now,

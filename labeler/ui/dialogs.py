@@ -63,10 +63,20 @@ class ScanDialog(QDialog):
     """What lies in a folder, before anything is written; asks where the project goes."""
 
     open_requested = Signal(object, object)  # images folder, project folder
+    add_requested = Signal(object)  # images folder, for the project that is open
 
-    def __init__(self, folder: Path, project_folder: Path, parent: QWidget | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        project_folder: Path,
+        parent: QWidget | None = None,
+        *,
+        can_grow: bool = False,
+        more: bool = False,
+    ) -> None:
+        """``can_grow``: the project that is open can have the folder too; ``more``: this is what was asked for."""
         super().__init__(parent)
-        self.setWindowTitle(self.tr("Open a folder of images"))
+        self.setWindowTitle(self.tr("Add a folder of images") if more else self.tr("Open a folder of images"))
         self._folder = folder
         self.summary = ScanSummary(folder)
         self._lines = {name: label("", wraps=True) for name in ("images", "masks", "depth", "turned", "unreadable")}
@@ -77,8 +87,13 @@ class ScanDialog(QDialog):
         self.target, self._place = place.field, place
         buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Cancel)
         self.accept_button = buttons.addButton(self.tr("Create the project"), QDialogButtonBox.ButtonRole.AcceptRole)
-        self.accept_button.setProperty("role", "primary")
-        self.accept_button.setDefault(True)
+        self.accept_button.setVisible(not more)
+        self.add_button = buttons.addButton(self.tr("Add to this project"), QDialogButtonBox.ButtonRole.ActionRole)
+        self.add_button.setVisible(can_grow or more)
+        self.add_button.clicked.connect(self._add)
+        primary = self.add_button if more else self.accept_button
+        primary.setProperty("role", "primary")
+        primary.setDefault(True)
         buttons.accepted.connect(self.accept)
         buttons.rejected.connect(self.reject)
         layout = QVBoxLayout(self)
@@ -91,8 +106,10 @@ class ScanDialog(QDialog):
         for line in self._lines.values():
             layout.addWidget(line)
         layout.addSpacing(M)
-        layout.addWidget(label(self.tr("The project is kept in"), "section"))
-        layout.addWidget(place)
+        kept = label(self.tr("The project is kept in"), "section")
+        for part in (kept, place):
+            layout.addWidget(part)
+            part.setVisible(not more)
         layout.addWidget(
             label(self.tr("Nothing is ever written into the folder of your images."), "caption", wraps=True)
         )
@@ -100,6 +117,7 @@ class ScanDialog(QDialog):
         layout.addWidget(buttons)
         self.resize(theme.px(560), theme.px(320))
         self._render()
+        primary.setFocus()
 
     def show_summary(self, summary: ScanSummary) -> None:
         """What is known by now."""
@@ -110,7 +128,8 @@ class ScanDialog(QDialog):
     def _render(self) -> None:
         known = self.summary
         self.progress.setVisible(not known.done)
-        self.accept_button.setEnabled(known.images > 0 or not known.done)
+        for button in (self.accept_button, self.add_button):
+            button.setEnabled(known.images > 0 or not known.done)
         none = self.tr("No images found here (PNG, JPEG, BMP, WebP, TIFF). They may still arrive.")
         sample = known.looked_into < known.images
         of = self.tr(" of {} looked into").format(known.looked_into) if sample else ""
@@ -136,6 +155,10 @@ class ScanDialog(QDialog):
             line.setVisible(bool(texts[name]))
         reasons = "\n".join(told(reason) for _, reason in known.unreadable[:10])
         self._lines["unreadable"].setToolTip(plain_tip(reasons) if reasons else "")
+
+    def _add(self) -> None:
+        self.add_requested.emit(self._folder)
+        self.reject()
 
     def accept(self) -> None:
         """Emit both folders."""

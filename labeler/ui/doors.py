@@ -72,17 +72,25 @@ class Doors(QMainWindow):
         if chosen:
             self.show_scan(Path(chosen))
 
+    def choose_more(self) -> None:
+        """Ask for one more folder for the project that is open, then show what lies in it."""
+        chosen = QFileDialog.getExistingDirectory(self, self.tr("Add a folder of images"))
+        if chosen:
+            self.show_scan(Path(chosen), more=True)
+
     def choose_project(self) -> None:
         """Ask for the folder of a project."""
         chosen = QFileDialog.getExistingDirectory(self, self.tr("Open a project"))
         if chosen:
             self.opening(self.session.open_project, Path(chosen))
 
-    def show_scan(self, folder: Path) -> None:
-        """What lies in a folder, before a project is made of it."""
+    def show_scan(self, folder: Path, *, more: bool = False) -> None:
+        """What lies in a folder, before a project is made of it or (``more``: rather) the open one gets it too."""
         from labeler.ui.dialogs import ScanDialog
 
-        dialog = ScanDialog(folder, default_project_folder(folder), self)
+        target = default_project_folder(folder)
+        dialog = ScanDialog(folder, target, self, can_grow=self.session.is_writable, more=more)
+        dialog.add_requested.connect(self.session.add_images)
         dialog.open_requested.connect(lambda *folders: self.opening(self.session.open_images, *folders))
         self.session.surveyed.connect(dialog.show_summary)
         self.session.survey(folder)

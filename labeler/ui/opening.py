@@ -78,9 +78,21 @@ def of_images(source: str | Path, project_folder: Path | None = None) -> Project
     if not place.exists():
         return open_or_create((project_folder or projects_folder() / _name(text)).absolute(), (text,))
     folder = (project_folder or default_project_folder(place)).absolute()
+    _refuse_among_images(folder, place)
+    return open_or_create(folder, (str(place.resolve()),))
+
+
+def add_images(project: Project, source: Path) -> None:
+    """One more folder of images (or another source) for a project; errors as of ``of_images``."""
+    place = source.expanduser().resolve()
+    parse_source(str(place))
+    _refuse_among_images(project.folder, place)
+    project.add_source(str(place))
+
+
+def _refuse_among_images(folder: Path, place: Path) -> None:
     if place.is_dir() and folder.resolve().is_relative_to(place.resolve()):
         raise ProjectError(f"{folder}: lies in the image folder, where nothing is ever written; choose another place")
-    return open_or_create(folder, (str(place.resolve()),))
 
 
 def _name(text: str) -> str:

@@ -54,6 +54,13 @@ class Session(Bench):
         """Work on a folder of images (or another source): in its project, which is made if there is none."""
         self._open_when_ready(lambda: opening.of_images(folder, project_folder), model, folder=project_folder)
 
+    def add_images(self, folder: Path) -> None:
+        """Read and watch one more folder for the project that is open."""
+        if self._project is not None:
+            with self._blaming(self.tr("The images were not added")):
+                opening.add_images(self._project, folder)
+                self._intake.open(self._project)
+
     def open_sample(self) -> None:
         """Work on the sample: generated ships and the shipped net, in a project of the person's own."""
         self._open_when_ready(opening.of_sample, shipped(opening.SAMPLE_MODEL))

@@ -261,10 +261,10 @@ def test_classes_can_be_named_with_and_without_a_model(
 def test_no_action_fails_in_any_state(
     window: MainWindow, session: FakeSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name in ("choose_folder", "choose_project"):
+    for name in ("choose_folder", "choose_more", "choose_project"):
         monkeypatch.setattr(MainWindow, name, lambda self: None)
     session.become_open()
-    skipped = {"quit", "open_folder", "open_project", "export", "settings", "key_map", "about", "palette"}
+    skipped = {"quit", "open_folder", "add_images", "open_project", "export", "settings", "key_map", "about", "palette"}
     for image, spec in product((False, True), ACTIONS):
         if image and session.current < 0:
             session.load(4, predicted=False)

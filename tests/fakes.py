@@ -134,7 +134,17 @@ class FakeSession(QObject):
     exported = Signal(object)
 
     INTENTS = frozenset(
-        {"open_project", "open_images", "open_sample", "close_project", "survey", "save_now", "export", "stop_work"}
+        {
+            "open_project",
+            "open_images",
+            "add_images",
+            "open_sample",
+            "close_project",
+            "survey",
+            "save_now",
+            "export",
+            "stop_work",
+        }
         | {"show_image", "show_next", "show_previous", "commit", "skip", "exclude", "restore", "save_settings"}
         | {"set_threshold", "undo_threshold", "undo", "redo", "fill_holes", "remove_specks", "invert", "revert"}
         | {"smooth", "snap", "copy_previous"}

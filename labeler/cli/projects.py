@@ -49,7 +49,6 @@ def new(
     from labeler.loop import Loop
     from labeler.project import Project
     from labeler.settings import settings_from
-    from labeler.stream import parse_source
 
     values: dict[str, Any] = {} if threshold is None else {"threshold": threshold}
     if classes is not None:
@@ -57,9 +56,7 @@ def new(
     if device is not None:
         values["device"] = device
     settings = settings_from(values, source="new")
-    sources = [_absolute(source) for source in images]
-    for source in sources:
-        parse_source(source)  # a mistyped source is refused before anything is made
+    sources = _sound(images)
     is_empty = not folder.exists() or (folder.is_dir() and not any(folder.iterdir()))
     try:
         with Project.create(folder, settings=settings, sources=sources) as project:
@@ -83,15 +80,22 @@ def add(
     """Add images to a project: further sources, which stay where they are and are watched like the first."""
     from labeler.headless import take_up
     from labeler.project import Project
+
+    sources = _sound(images)
+    with Project.open(folder) as project:
+        for source in sources:
+            project.add_source(source)
+        _report_intake(project, follow(take_up(project, sources), "scan"), as_json=as_json)
+
+
+def _sound(images: list[str]) -> list[str]:
+    """Sources as they are kept; StreamError for a mistyped one, before anything is made."""
     from labeler.stream import parse_source
 
     sources = [_absolute(source) for source in images]
     for source in sources:
         parse_source(source)
-    with Project.open(folder) as project:
-        for source in sources:
-            project.add_source(source)
-        _report_intake(project, follow(take_up(project, sources), "scan"), as_json=as_json)
+    return sources
 
 
 def _absolute(source: str) -> str:
